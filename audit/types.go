@@ -1,0 +1,86 @@
+package audit
+
+// The event types. A released type never changes its meaning.
+const (
+	AgentStart         Type = "agent.start"
+	AgentStop          Type = "agent.stop"
+	AgentRecovered     Type = "agent.recovered" // the run before ended without agent.stop
+	SessionStart       Type = "session.start"
+	SessionEnd         Type = "session.end"
+	SessionSwitch      Type = "session.switch"
+	WarningShown       Type = "warning.shown"
+	WarningCleared     Type = "warning.cleared"
+	LockRequested      Type = "lock.requested"
+	LockProved         Type = "lock.proved"
+	LockFailed         Type = "lock.failed"
+	LockEscalated      Type = "lock.escalated"
+	UnlockSeen         Type = "unlock.seen"
+	SignoutRequested   Type = "signout.requested"
+	SignoutDone        Type = "signout.done"
+	ClientClose        Type = "client.close"
+	ClientClosed       Type = "client.closed"
+	ClientEnded        Type = "client.ended"
+	ClientFailed       Type = "client.failed"
+	PolicyLoaded       Type = "policy.loaded"
+	PolicyRejected     Type = "policy.rejected"
+	PolicyRelaxed      Type = "policy.relaxed"
+	PolicyApproved     Type = "policy.approved"
+	TrayLost           Type = "tray.lost"
+	TrayRestored       Type = "tray.restored"
+	TrayImpostor       Type = "tray.impostor"
+	InputInjected      Type = "input.injected"
+	InputPeriodic      Type = "input.periodic"
+	InputUnreadable    Type = "input.unreadable"
+	DeviceNew          Type = "device.new"
+	PresenceExtended   Type = "presence.extended"
+	PresenceLeft       Type = "presence.left"
+	ProcedureStarted   Type = "procedure.started"
+	ProcedureEnded     Type = "procedure.ended"
+	ClockJump          Type = "clock.jump"
+	PowerSuspend       Type = "power.suspend"
+	PowerResume        Type = "power.resume"
+	SpoolGap           Type = "spool.gap"
+	SpoolFull          Type = "spool.full"
+	SpoolQuarantined   Type = "spool.quarantined"
+	SpoolRollback      Type = "spool.rollback"
+	CollectorDown      Type = "collector.down"
+	CollectorUp        Type = "collector.up"
+	CertificateRenewed Type = "certificate.renewed"
+	CommandAccepted    Type = "command.accepted"
+	CommandRefused     Type = "command.refused"
+	TamperSeen         Type = "tamper.seen"
+)
+
+// severities holds every type with the severity it is recorded with.
+var severities = map[Type]Severity{
+	AgentStart: Info, AgentStop: Warning, AgentRecovered: Warning,
+	SessionStart: Info, SessionEnd: Info, SessionSwitch: Info,
+	WarningShown: Info, WarningCleared: Info,
+	LockRequested: Info, LockProved: Info, LockFailed: Alert, LockEscalated: Warning, UnlockSeen: Info,
+	SignoutRequested: Warning, SignoutDone: Warning,
+	ClientClose: Info, ClientClosed: Info, ClientEnded: Warning, ClientFailed: Alert,
+	PolicyLoaded: Info, PolicyRejected: Alert, PolicyRelaxed: Alert, PolicyApproved: Warning,
+	TrayLost: Warning, TrayRestored: Info, TrayImpostor: Alert,
+	InputInjected: Warning, InputPeriodic: Warning, InputUnreadable: Alert, DeviceNew: Info,
+	PresenceExtended: Info, PresenceLeft: Info, ProcedureStarted: Warning, ProcedureEnded: Warning,
+	ClockJump: Warning, PowerSuspend: Info, PowerResume: Info,
+	SpoolGap: Alert, SpoolFull: Alert, SpoolQuarantined: Alert, SpoolRollback: Alert,
+	CollectorDown: Warning, CollectorUp: Info, CertificateRenewed: Info,
+	CommandAccepted: Warning, CommandRefused: Alert, TamperSeen: Alert,
+}
+
+// SeverityOf answers the severity a type is recorded with, and whether the type exists.
+func SeverityOf(t Type) (Severity, bool) {
+	s, ok := severities[t]
+	return s, ok
+}
+
+// Critical reports whether losing an event of this type would hide what the audit trail exists for.
+// Critical events are the last to be dropped when there is no room and are repeated until stored.
+func Critical(t Type) bool {
+	switch t {
+	case WarningShown, WarningCleared, SessionSwitch, DeviceNew, InputPeriodic, TrayRestored, CollectorUp:
+		return false
+	}
+	return true
+}

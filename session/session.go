@@ -1,0 +1,68 @@
+// Package session holds the words for who is logged on, where and how.
+//
+// Failure rules: a field that could not be read is empty, and empty is strict: a session of unknown
+// kind, seat or owner still has a limit and is still secured. The package is pure: it reads nothing.
+// session/logind fills it in on Linux.
+package session
+
+import "time"
+
+// Kind is how a session reaches its user.
+type Kind string
+
+const (
+	X11     Kind = "x11"
+	Wayland Kind = "wayland"
+	TTY     Kind = "tty" // a text console
+	SSH     Kind = "ssh"
+	Unknown Kind = "unknown"
+)
+
+// Graphical reports whether a session of this kind has a desktop that can be locked.
+func (k Kind) Graphical() bool { return k == X11 || k == Wayland }
+
+// Session is one logon of one user, as the operating system tells it. Every field comes from a source
+// that the session's own user cannot write, except LockedHint, which is a claim.
+type Session struct {
+	ID         string        // the system's own name, unique since boot
+	UID        uint32        // owner
+	User       string        // owner's account name
+	Groups     []string      // names of the owner's groups, primary first
+	Kind       Kind          // how it reaches its user
+	Remote     bool          // comes over the network, by the system's word
+	Seat       string        // "seat0", or empty when it has no seat
+	VT         uint          // virtual terminal on its seat, 0 if none
+	Active     bool          // the one in front on its seat; a session without a seat is always active
+	Closing    bool          // logged out, processes still ending: not enforced
+	Display    string        // X11 display such as ":0", or empty
+	TTY        string        // terminal device without "/dev/", such as "pts/3", or empty
+	Leader     int           // pid of the process that opened the session, 0 if unknown
+	Scope      string        // control group of its processes relative to the cgroup root, or empty
+	Since      time.Duration // boot time at which it began, 0 if unknown
+	LockedHint bool          // the session's own claim to be locked; never proof by itself
+}
+
+// Diff compares two snapshots by ID: sessions that are new, those that are gone, and those that are in
+// both but changed hands on their seat (Active differs).
+func Diff(before, after []Session) (started, ended, switched []Session) {
+	old := make(map[string]Session, len(before))
+	for _, s := range before {
+		old[s.ID] = s
+	}
+	for _, s := range after {
+		was, known := old[s.ID]
+		delete(old, s.ID)
+		switch {
+		case !known:
+			started = append(started, s)
+		case was.Active != s.Active:
+			switched = append(switched, s)
+		}
+	}
+	for _, s := range before {
+		if _, gone := old[s.ID]; gone {
+			ended = append(ended, s)
+		}
+	}
+	return started, ended, switched
+}
