@@ -1,0 +1,58 @@
+#!/bin/bash
+# container.sh: make sure that the root file system of the test container exists, and print its path.
+#
+# It is built once, kept in $STEPAWAY_RIG_DIR (default /var/tmp/stepaway-rig), and built again only when this file
+# changes. Packages come from the mirror that this machine's apt already uses. Nothing ever runs in this root: a test
+# boots it with an overlay of its own (see container.go), so concurrent runs do not see one another.
+set -euo pipefail
+
+DIR=${STEPAWAY_RIG_DIR:-/var/tmp/stepaway-rig}
+ROOT=$DIR/root
+SUITE=bookworm
+PACKAGES=(
+	# the system
+	systemd-sysv dbus dbus-user-session dbus-x11 libpam-systemd polkitd openssh-server procps python3-minimal
+	libpython3-stdlib
+	# a desktop without hardware
+	xvfb xauth x11-utils x11-xserver-utils xdotool xfwm4 xfce4-panel fonts-dejavu-core imagemagick libnotify-bin dunst
+	libgtk-3-0 libayatana-appindicator3-1
+	# lockers
+	i3lock xss-lock xsecurelock
+)
+
+mirror() { # the mirror that this machine already uses
+	apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v security | sort -u | head -1
+}
+
+build() {
+	rm -rf "$ROOT" "$DIR/stamp"
+	mmdebstrap -q --variant=apt --mode=root --include="$(IFS=,; echo "${PACKAGES[*]}")" \
+		--aptopt='Apt::Install-Recommends "false"' \
+		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' "$SUITE" "$ROOT" "$(mirror)" >&2
+	local user
+	for user in nurse doctor; do
+		chroot "$ROOT" useradd -m -s /bin/bash "$user"
+		echo "$user:$user" | chroot "$ROOT" chpasswd
+	done
+	chroot "$ROOT" groupadd clinicians
+	chroot "$ROOT" usermod -aG clinicians nurse
+	chroot "$ROOT" systemctl mask -q apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
+		fstrim.timer e2scrub_reap.service systemd-timesyncd.service systemd-networkd-wait-online.service \
+		networking.service ssh.service getty.target console-getty.service systemd-journal-flush.service >&2
+	rm -rf "$ROOT"/var/cache/apt/archives/*.deb "$ROOT"/var/lib/apt/lists/*
+	mkdir -p "$ROOT/var/log/journal" && rmdir "$ROOT/var/log/journal" # journal in memory
+}
+
+for tool in mmdebstrap systemd-nspawn nsenter flock; do
+	command -v "$tool" >/dev/null || { echo "container.sh: $tool is missing: run \`make deps\`" >&2; exit 1; }
+done
+mkdir -p "$DIR"
+exec 9>"$DIR/mutex"
+flock 9
+stamp=$(sha256sum "${BASH_SOURCE[0]}" | cut -d' ' -f1)
+if [ "$(cat "$DIR/stamp" 2>/dev/null)" != "$stamp" ]; then
+	build
+	echo "$stamp" >"$DIR/stamp"
+fi
+echo "$ROOT"
