@@ -30,3 +30,25 @@ func TestBusAnswers(t *testing.T) {
 		t.Errorf("%q, %v", out, err)
 	}
 }
+
+func TestTwoContainersBoot(t *testing.T) {
+	one, two := Boot(t), Boot(t)
+	one.Write("/root/mark", "one", 0o600)
+	if _, err := two.Run(t.Context(), "cat", "/root/mark"); err == nil {
+		t.Error("what is written in one container is seen in the other")
+	}
+	if got := one.Must("cat", "/root/mark"); got != "one" {
+		t.Errorf("mark is %q", got)
+	}
+	one.Must("loginctl", "list-sessions")
+}
+
+func TestDesktopObeysLock(t *testing.T) {
+	c := Boot(t)
+	id := c.Desktop("nurse", ObeysLock)
+	if kind := c.Property(id, "Type"); kind != "x11" {
+		t.Errorf("session %s is of type %q", id, kind)
+	}
+	c.Must("loginctl", "lock-session", id)
+	c.WaitFor("the hint of a lock", func() bool { return c.Property(id, "LockedHint") == "yes" })
+}
