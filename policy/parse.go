@@ -1,0 +1,346 @@
+package policy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// MaxFile is the largest policy file in bytes.
+const MaxFile = 256 << 10
+
+// Limits on lists, far above what a site needs.
+const (
+	maxList = 256
+	maxText = 1024
+)
+
+// Problem is one thing that is wrong in a policy file.
+type Problem struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+	Key    string `json:"key,omitempty"`
+	Text   string `json:"text"` // what is wrong and what to write instead
+}
+
+func (p Problem) String() string {
+	where := fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+	if p.Key != "" {
+		where += ": " + p.Key
+	}
+	return where + ": " + p.Text
+}
+
+// Problems is the error of a policy that was not taken.
+type Problems []Problem
+
+func (ps Problems) Error() string {
+	if len(ps) == 1 {
+		return ps[0].String()
+	}
+	return fmt.Sprintf("%s (and %d more)", ps[0], len(ps)-1)
+}
+
+// Document is the text of one policy file.
+type Document struct {
+	Name string `json:"name"`
+	Text []byte `json:"text"`
+}
+
+// Loaded is a policy with the source of each value.
+type Loaded struct {
+	Policy Policy
+	Source map[string]string // key to the document's name; absent: built-in default
+}
+
+// Parse reads documents in order, later ones over earlier ones, over the default. Either every value of
+// every document is right, or nothing is taken and all that is wrong is in the error, a Problems.
+func Parse(docs []Document) (Loaded, error) {
+	l := Loaded{Policy: Default(), Source: map[string]string{}}
+	var all Problems
+	for _, d := range docs {
+		p := parser{into: &l, name: d.Name}
+		p.document(d.Text)
+		all = append(all, p.problems...)
+	}
+	if len(all) > 0 {
+		return Loaded{}, all
+	}
+	return l, nil
+}
+
+type parser struct {
+	into     *Loaded
+	name     string
+	problems Problems
+}
+
+func (p *parser) wrong(n *yaml.Node, key string, err error) {
+	pr := Problem{File: p.name, Line: 1, Column: 1, Key: key, Text: err.Error()}
+	var at *located
+	if errors.As(err, &at) {
+		n = at.node
+	}
+	if n != nil && n.Line > 0 {
+		pr.Line, pr.Column = n.Line, n.Column
+	}
+	p.problems = append(p.problems, pr)
+}
+
+func (p *parser) document(text []byte) {
+	if err := plainText(text); err != nil {
+		p.wrong(nil, "", err)
+		return
+	}
+	var doc, second yaml.Node
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	err := d.Decode(&doc)
+	if errors.Is(err, io.EOF) {
+		return // an empty file sets nothing
+	}
+	if err != nil {
+		p.wrong(nil, "", errorf("not YAML: %s", printable(strings.TrimPrefix(err.Error(), "yaml: "))))
+		return
+	}
+	if err := d.Decode(&second); !errors.Is(err, io.EOF) {
+		p.wrong(&second, "", errorf("a second document begins here; a policy file holds one"))
+		return
+	}
+	if n := fancy(&doc); n != nil {
+		p.wrong(n, "", errorf("anchors, aliases, tags and merge keys are not allowed in a policy"))
+		return
+	}
+	p.section(doc.Content[0], "")
+}
+
+// section takes one mapping, whose keys stand under prefix.
+func (p *parser) section(n *yaml.Node, prefix string) {
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+		return
+	}
+	fields, err := fieldsOf(n)
+	if err != nil {
+		p.wrong(n, strings.TrimSuffix(prefix, "."), err)
+	}
+	for _, f := range fields {
+		key := prefix + f.name
+		d, known := find(key)
+		switch {
+		case known:
+			if err := d.take(&p.into.Policy, f.value); err != nil {
+				p.wrong(f.value, key, err)
+				continue
+			}
+			p.into.Source[key] = p.name
+		case isSection(key):
+			p.section(f.value, key+".")
+		default:
+			p.wrong(f.key, "", errorf("unknown key %q; known here: %s", printable(f.name), strings.Join(keysUnder(prefix), ", ")))
+		}
+	}
+}
+
+func find(key string) (Definition, bool) {
+	for _, d := range Definitions {
+		if d.Key == key {
+			return d, true
+		}
+	}
+	return Definition{}, false
+}
+
+func isSection(key string) bool {
+	return slices.ContainsFunc(Definitions, func(d Definition) bool { return strings.HasPrefix(d.Key, key+".") })
+}
+
+// keysUnder lists what may stand directly under prefix.
+func keysUnder(prefix string) []string {
+	var ks []string
+	for _, d := range Definitions {
+		rest, ok := strings.CutPrefix(d.Key, prefix)
+		if !ok {
+			continue
+		}
+		k, _, _ := strings.Cut(rest, ".")
+		if !slices.Contains(ks, k) {
+			ks = append(ks, k)
+		}
+	}
+	return ks
+}
+
+// located is an error that belongs to another node than the one that was being read.
+type located struct {
+	error
+	node *yaml.Node
+}
+
+func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
+
+type field struct {
+	name       string
+	key, value *yaml.Node
+}
+
+// fieldsOf reads a mapping; a key that stands twice is an error, and the first one is kept.
+func fieldsOf(n *yaml.Node) ([]field, error) {
+	if n.Kind != yaml.MappingNode {
+		return nil, errorf("expected keys and values here")
+	}
+	var fs []field
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k := n.Content[i]
+		if k.Kind != yaml.ScalarNode {
+			return fs, &located{errorf("a key must be a word"), k}
+		}
+		if slices.ContainsFunc(fs, func(f field) bool { return f.name == k.Value }) {
+			return fs, &located{errorf("key %q stands twice", printable(k.Value)), k}
+		}
+		fs = append(fs, field{k.Value, k, n.Content[i+1]})
+	}
+	return fs, nil
+}
+
+func durationOf(n *yaml.Node, low, high time.Duration, orZero bool) (time.Duration, error) {
+	s, err := textOf(n)
+	if err != nil {
+		return 0, err
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, errorf("%q is not a duration; write it like 15m or 30s", printable(s))
+	}
+	if orZero && d == 0 {
+		return 0, nil
+	}
+	if d < low || d > high {
+		return 0, errorf("%s is out of bounds; from %s to %s is allowed", Duration(d), Duration(low), Duration(high))
+	}
+	return d, nil
+}
+
+func wordOf(n *yaml.Node, words []string) (string, error) {
+	s, err := textOf(n)
+	if err != nil {
+		return "", err
+	}
+	if !slices.Contains(words, s) {
+		return "", errorf("%q is not one of %s", printable(s), strings.Join(words, ", "))
+	}
+	return s, nil
+}
+
+func textOf(n *yaml.Node) (string, error) {
+	if n.Kind != yaml.ScalarNode {
+		return "", errorf("expected one value here, not a list or a section")
+	}
+	if len(n.Value) > maxText {
+		return "", errorf("longer than %d bytes", maxText)
+	}
+	if n.Tag == "!!null" {
+		return "", errorf("the value is missing")
+	}
+	return n.Value, nil
+}
+
+func textsOf(n *yaml.Node) ([]string, error) {
+	items, err := itemsOf(n)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, c := range items {
+		s, err := textOf(c)
+		if err != nil {
+			return nil, &located{err, c}
+		}
+		if s == "" {
+			return nil, &located{errorf("empty"), c}
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+func itemsOf(n *yaml.Node) ([]*yaml.Node, error) {
+	if n.Kind != yaml.SequenceNode {
+		return nil, errorf("expected a list here, like [a, b]")
+	}
+	if len(n.Content) > maxList {
+		return nil, errorf("%d entries, at most %d", len(n.Content), maxList)
+	}
+	return n.Content, nil
+}
+
+func httpsURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
+		strings.Trim(u.Path, "/") != "" {
+		return errorf("%q is not an address like https://collector.clinic.example:8443", printable(s))
+	}
+	return nil
+}
+
+// plainText refuses what no editor writes: too much, NUL and other control characters, wrong UTF-8.
+func plainText(text []byte) error {
+	if len(text) > MaxFile {
+		return errorf("larger than %d KiB", MaxFile>>10)
+	}
+	if !utf8.Valid(text) {
+		return errorf("not UTF-8 text")
+	}
+	for _, r := range string(text) {
+		if unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t' {
+			return errorf("holds control character %U; save it as plain text", r)
+		}
+	}
+	return nil
+}
+
+// fancy finds the first node that uses what a policy may not.
+func fancy(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode || n.Anchor != "" || n.Style&yaml.TaggedStyle != 0 || n.Tag == "!!merge" {
+		return n
+	}
+	for _, c := range n.Content {
+		if f := fancy(c); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// printable makes foreign text safe for a terminal and short.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+	if len(s) > 80 {
+		s = strings.ToValidUTF8(s[:80], "") + "..."
+	}
+	return s
+}
+
+func mustNode(s string) *yaml.Node {
+	var n yaml.Node
+	if s == "" {
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str"}
+	}
+	if err := yaml.Unmarshal([]byte(s), &n); err != nil {
+		panic("policy: " + s + ": " + err.Error())
+	}
+	return n.Content[0]
+}
