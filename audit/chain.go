@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -38,8 +39,10 @@ var (
 	ErrChain = errors.New("chain broken")
 )
 
-// Decode reads an encoded event that may come from a hostile peer. Unknown fields, unknown types, labels
-// that MakeLabel would change, more than MaxEncoded bytes and trailing bytes are refused with ErrEvent.
+// Decode reads an encoded event that may come from a hostile peer. Unknown fields, types and words, labels
+// that MakeLabel would change, more than MaxEncoded bytes, and any bytes but those that Encode would give
+// are refused with ErrEvent: a key written twice or in capitals would mean one thing to us and another
+// to the next reader.
 func Decode(body []byte) (Event, error) {
 	var e Event
 	if len(body) > MaxEncoded {
@@ -53,8 +56,11 @@ func Decode(body []byte) (Event, error) {
 	if d.InputOffset() != int64(len(body)) {
 		return Event{}, fmt.Errorf("%w: bytes after its end", ErrEvent)
 	}
-	if err := e.check(); err != nil {
+	if err := e.Check(); err != nil {
 		return Event{}, fmt.Errorf("%w: %v", ErrEvent, err)
+	}
+	if again, _, err := Encode(e); err != nil || !bytes.Equal(again, body) {
+		return Event{}, fmt.Errorf("%w: not written as Encode writes it", ErrEvent)
 	}
 	return e, nil
 }
@@ -70,12 +76,16 @@ func Link(prev string, seq uint64, e Event) error {
 	return nil
 }
 
-func (e Event) check() error {
+// Check reports what Decode would refuse about e, the size of its encoding aside.
+func (e Event) Check() error {
 	if e.V != Version {
 		return fmt.Errorf("version %d, this program knows %d", e.V, Version)
 	}
 	if _, known := SeverityOf(e.Type); !known {
 		return errors.New("unknown type")
+	}
+	if !e.words() {
+		return errors.New("unknown severity, outcome or reason")
 	}
 	for _, l := range e.labels() {
 		if MakeLabel(string(l)) != l {
@@ -90,10 +100,16 @@ func (e Event) check() error {
 	return nil
 }
 
+// words reports whether the enumerated words of e are known ones.
+func (e Event) words() bool {
+	return slices.Contains([]Severity{Info, Warning, Alert}, e.Severity) &&
+		slices.Contains([]Outcome{Success, Failure}, e.Outcome) &&
+		slices.Contains([]Reason{"", Idle, Manual, Remote, Sensor, Policy, UnknownReason}, e.Reason)
+}
+
 // labels lists every free word of the event, typed as Label or not.
 func (e Event) labels() []Label {
-	ls := []Label{e.Device, e.Site, e.Unit, Label(e.Boot), Label(e.Agent),
-		Label(e.Severity), Label(e.Outcome), Label(e.Reason)}
+	ls := []Label{e.Device, e.Site, e.Unit, Label(e.Boot), Label(e.Agent)}
 	if s := e.Session; s != nil {
 		ls = append(ls, s.ID, s.Kind, s.User, s.Role, s.Seat)
 	}
@@ -101,4 +117,11 @@ func (e Event) labels() []Label {
 		ls = append(ls, f.Rung, f.Proof, f.Source, f.Client, f.Key, f.Old, f.New, f.Code, f.Ref)
 	}
 	return ls
+}
+
+// Record is one encoded event as it is stored and sent: what the chain covers, and its hash.
+type Record struct {
+	Seq  uint64
+	Hash string
+	Body []byte
 }
