@@ -20,7 +20,7 @@ import (
 // and doctor, whose passwords are their names.
 type Container struct {
 	t      testing.TB
-	leader int // its PID 1, as this machine counts
+	leader int // its PID 1, as this machine counts; 0 for a test that runs in the container
 
 	sessions int // begun by the test
 	log      *bytes.Buffer
@@ -120,9 +120,12 @@ func removeGroups(name string) {
 
 // Command prepares a program to run in the container as root with a clean environment.
 func (c *Container) Command(ctx context.Context, args ...string) *exec.Cmd {
-	enter := []string{"-t", strconv.Itoa(c.leader), "-a", "env", "-C", "/", "-i", "LANG=C.UTF-8", "HOME=/root",
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-	cmd := exec.CommandContext(ctx, Tool(c.t, "nsenter"), append(enter, args...)...)
+	line := append([]string{"env", "-C", "/", "-i", "LANG=C.UTF-8", "HOME=/root",
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, args...)
+	if c.leader > 0 {
+		line = append([]string{Tool(c.t, "nsenter"), "-t", strconv.Itoa(c.leader), "-a"}, line...)
+	}
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.WaitDelay = 5 * time.Second
 	return cmd
 }
@@ -180,6 +183,9 @@ func (c *Container) write(from io.Reader, dst string, mode os.FileMode) {
 
 // Path is where a path inside the container is seen from this machine.
 func (c *Container) Path(inside string) string {
+	if c.leader == 0 {
+		return inside
+	}
 	return filepath.Join("/proc", strconv.Itoa(c.leader), "root", inside)
 }
 

@@ -1,0 +1,199 @@
+package logind
+
+import (
+	"context"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"stepaway/proc"
+	"stepaway/session"
+)
+
+// facts makes sessions out of logind's properties and of what it remembers of them.
+type facts struct {
+	groups *groups
+
+	mu   sync.Mutex
+	seen map[string]*memory // by session id
+}
+
+// memory is what stays known of a session.
+type memory struct {
+	graphical session.Kind // the kind it once had, if that was graphical
+	scope     string
+	since     time.Duration
+	display   string
+	looked    time.Time // when processes were last searched for a display
+}
+
+// searchAgain is how often the processes of a session are searched for its display while it is not known.
+const searchAgain = 5 * time.Second
+
+func newFacts(ctx context.Context, changed func()) *facts {
+	return &facts{groups: newGroups(ctx, changed), seen: map[string]*memory{}}
+}
+
+func (f *facts) wait() { f.groups.wait() }
+
+// session makes one session; false if it is not a user's.
+func (f *facts) session(row listed, p properties) (session.Session, bool) {
+	if class := p.text("Class"); p != nil && !strings.HasPrefix(class, "user") {
+		return session.Session{}, false
+	}
+	s := session.Session{
+		ID: row.ID, UID: row.UID, User: plain(row.User), Seat: plain(row.Seat),
+		Kind: kind(p), Remote: p.flag("Remote"), VT: uint(p.number("VTNr")),
+		Active:  p == nil || p.flag("Active"),
+		Closing: p.text("State") == "closing",
+		Display: display(p.text("Display")), TTY: tty(p.text("TTY")),
+		Leader: int(p.number("Leader")), LockedHint: p.flag("LockedHint"),
+	}
+	if s.Seat == "" {
+		s.Active = true
+	}
+	f.remember(&s, p.text("Scope"))
+	s.Groups = f.groups.of(s)
+	return s, true
+}
+
+// remember fills in what does not change, or must not.
+func (f *facts) remember(s *session.Session, unit string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m := f.seen[s.ID]
+	if m == nil {
+		m = &memory{}
+		f.seen[s.ID] = m
+	}
+	if s.Kind.Graphical() {
+		m.graphical = s.Kind
+	} else if m.graphical != "" {
+		s.Kind = m.graphical
+	}
+	if m.scope == "" || m.since == 0 {
+		m.scope, m.since = scope(*s, unit)
+	}
+	s.Scope, s.Since = m.scope, m.since
+	m.findDisplay(s)
+	if s.Kind == session.Unknown && s.Display != "" {
+		s.Kind = session.X11
+	}
+}
+
+// forget drops what is remembered of sessions that are gone: their names are not used again.
+func (f *facts) forget(list []session.Session) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	there := make(map[string]bool, len(list))
+	for _, s := range list {
+		there[s.ID] = true
+	}
+	for id := range f.seen {
+		if !there[id] {
+			delete(f.seen, id)
+		}
+	}
+}
+
+// kind is how the session reaches its user. Type is the user's to change; what root set at logon comes first.
+func kind(p properties) session.Kind {
+	typ, service := p.text("Type"), p.text("Service")
+	switch {
+	case service == "sshd" || service == "ssh":
+		return session.SSH
+	case typ == "x11":
+		return session.X11
+	case typ == "wayland" || typ == "mir":
+		return session.Wayland
+	case typ == "tty" && p.flag("Remote"):
+		return session.SSH
+	case typ == "tty" && p.text("TTY") != "":
+		return session.TTY
+	}
+	return session.Unknown
+}
+
+// scope returns the control group of a session and when its leader was started. The leader's own word is better than a
+// path put together, which is for a leader that has ended.
+func scope(s session.Session, unit string) (string, time.Duration) {
+	if unit == "" || strings.Contains(unit, "/") {
+		return "", 0
+	}
+	made := "/user.slice/user-" + strconv.FormatUint(uint64(s.UID), 10) + ".slice/" + unit
+	if s.Leader <= 1 {
+		return made, 0
+	}
+	p, err := proc.Read(s.Leader)
+	if err != nil {
+		return made, 0
+	}
+	if at := strings.Index(p.Group+"/", "/"+unit+"/"); at >= 0 {
+		return p.Group[:at+1+len(unit)], p.Start
+	}
+	return made, p.Start
+}
+
+// findDisplay searches the session's own processes for a display where logind was not told: an X server that a script
+// started, xrdp. A user who puts another there points at a display that he must be able to open anyway.
+func (m *memory) findDisplay(s *session.Session) {
+	if s.Display != "" || s.Kind != session.X11 && s.Kind != session.Unknown || s.Scope == "" {
+		return
+	}
+	if m.display == "" && time.Since(m.looked) > searchAgain {
+		m.looked = time.Now()
+		m.display = searchDisplay(s.Scope, s.UID)
+	}
+	s.Display = m.display
+}
+
+// maxSearched bounds how many processes are searched: their number is the user's choice.
+const maxSearched = 512
+
+func searchDisplay(scope string, uid uint32) string {
+	pids, _ := proc.InGroup(scope)
+	for _, pid := range pids[:min(len(pids), maxSearched)] {
+		p, err := proc.Read(pid)
+		if err != nil || p.UID != uid {
+			continue
+		}
+		if d := display(proc.Env(pid, "DISPLAY")); d != "" {
+			return d
+		}
+	}
+	return ""
+}
+
+var (
+	localDisplay = regexp.MustCompile(`^:[0-9]{1,5}(\.[0-9]{1,3})?$`)
+	ttyName      = regexp.MustCompile(`^(tty[A-Za-z0-9]{0,8}|pts/[0-9]{1,8}|console|hvc[0-9]{1,3})$`)
+)
+
+// display lets through only what names a display of this machine.
+func display(s string) string {
+	if localDisplay.MatchString(s) {
+		return s
+	}
+	return ""
+}
+
+// tty lets through only the name of a terminal, without "/dev/".
+func tty(s string) string {
+	if s = strings.TrimPrefix(s, "/dev/"); ttyName.MatchString(s) {
+		return s
+	}
+	return ""
+}
+
+// plain bounds a name and takes control characters out of it.
+func plain(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, s)
+	return strings.ToValidUTF8(s[:min(len(s), 256)], "")
+}
