@@ -50,6 +50,7 @@ type Machine struct {
 	state   State
 	input   Instant // last believed input
 	nearer  Instant // set by Shorten, Never if not
+	asked   Instant // when Shorten was called
 	due     Instant // when the deadline was, while Expired or Secured
 	retry   Instant // next attempt, while Expired
 	attempt int
@@ -96,7 +97,10 @@ func (m *Machine) Input(at Instant) {
 	switch m.state {
 	case Active, Warned:
 		if at < m.Deadline() {
-			m.input, m.nearer = at, Never
+			m.input = at
+			if at > m.asked {
+				m.nearer = Never
+			}
 		}
 	case Secured:
 		if m.open && at > m.secured {
@@ -105,8 +109,11 @@ func (m *Machine) Input(at Instant) {
 	}
 }
 
-// Shorten brings the deadline to the given instant if that is nearer. Later input sets it back to the limit.
-func (m *Machine) Shorten(to Instant) { m.nearer = min(m.nearer, to) }
+// Shorten, called at now, brings the deadline to the given instant if that is nearer. Input from after now sets
+// it back to the limit; the click that asked for it, reported late, does not.
+func (m *Machine) Shorten(now, to Instant) {
+	m.nearer, m.asked = min(m.nearer, to), now
+}
 
 // SetSecured says that the session was proved to be secured at now. open: its desktop is still in reach
 // (only clients were closed), so the next input starts a new limit.

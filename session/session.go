@@ -42,27 +42,8 @@ type Session struct {
 	LockedHint bool          // the session's own claim to be locked; never proof by itself
 }
 
-// Diff compares two snapshots by ID: sessions that are new, those that are gone, and those that are in
-// both but changed hands on their seat (Active differs).
-func Diff(before, after []Session) (started, ended, switched []Session) {
-	old := make(map[string]Session, len(before))
-	for _, s := range before {
-		old[s.ID] = s
-	}
-	for _, s := range after {
-		was, known := old[s.ID]
-		delete(old, s.ID)
-		switch {
-		case !known:
-			started = append(started, s)
-		case was.Active != s.Active:
-			switched = append(switched, s)
-		}
-	}
-	for _, s := range before {
-		if _, gone := old[s.ID]; gone {
-			ended = append(ended, s)
-		}
-	}
-	return started, ended, switched
+// Attended reports whether a person can sit before the session: it has a desktop or a terminal. A file
+// transfer or a command over ssh has neither, and ending a nightly backup would secure nothing.
+func (s Session) Attended() bool {
+	return s.Kind.Graphical() || s.Display != "" || s.TTY != ""
 }

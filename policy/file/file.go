@@ -122,20 +122,25 @@ func (k Keep) Load(owner uint32) (policy.Loaded, error) {
 // Verdict is what came of looking at the source once.
 type Verdict struct {
 	Loaded policy.Loaded
-	From   string // "files", "last good", "built-in default"
-	Err    error  // why the files were not taken, nil if they were
+	Before *policy.Policy // the last good policy before this look, nil if there was none
+	From   string         // "files", "last good", "built-in default"
+	Err    error          // why the files were not taken, nil if they were
 }
 
 // InForce takes the source if it is right, else the last good policy, else the strict default. It never
 // fails. A source that was never there and a policy that was never good are the default without an error.
 func InForce(s Source, k Keep) Verdict {
 	l, docs, err := s.Load()
-	if err == nil {
-		return Verdict{Loaded: l, From: "files", Err: k.Save(docs)}
-	}
 	last, keepErr := k.Load(s.Owner)
+	var before *policy.Policy
 	if keepErr == nil {
-		return Verdict{Loaded: last, From: "last good", Err: err}
+		before = &last.Policy
+	}
+	if err == nil {
+		return Verdict{Loaded: l, Before: before, From: "files", Err: k.Save(docs)}
+	}
+	if keepErr == nil {
+		return Verdict{Loaded: last, Before: before, From: "last good", Err: err}
 	}
 	if errors.Is(err, fs.ErrNotExist) && errors.Is(keepErr, fs.ErrNotExist) {
 		err = nil

@@ -44,14 +44,6 @@ func (s Source) follow(f *os.File, changed chan<- struct{}) {
 			return
 		}
 		time.Sleep(settle)
-		for f.SetReadDeadline(time.Now()) == nil {
-			if _, err := f.Read(buf); err != nil {
-				break
-			}
-		}
-		if f.SetReadDeadline(time.Time{}) != nil {
-			return
-		}
 		select {
 		case changed <- struct{}{}:
 		default:

@@ -1,0 +1,306 @@
+// Package enforce is the loop that holds every session to its deadline: facts in, decisions out.
+//
+// Failure rules: the loop never waits for a disk, a network, a bus, a display or a peer; whatever may take
+// time runs beside it and answers through its inbox. An idle time that cannot be read counts from the last
+// known input. A snapshot that fails leaves the sessions known before. A lock that nobody proves is tried
+// again and again, and said to have failed. Nothing that a peer says moves a deadline later.
+package enforce
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"stepaway/audit"
+	"stepaway/deadline"
+	"stepaway/link"
+	"stepaway/policy"
+	"stepaway/session"
+)
+
+// Instant is a time since boot that counts sleep.
+type Instant = deadline.Instant
+
+// Clock tells the times that the loop needs.
+type Clock interface {
+	Now() Instant            // since boot, sleep counted
+	Asleep() time.Duration   // how much of it the machine slept
+	Wall() (time.Time, bool) // wall clock, for records only, and whether it is kept in step
+}
+
+// Timer wakes the loop at an instant.
+type Timer interface {
+	Set(at Instant)
+	C() <-chan struct{}
+}
+
+// Sessions tells who is logged on. Changed is only a hint.
+type Sessions interface {
+	Snapshot(ctx context.Context) ([]session.Session, error)
+	Changed() <-chan struct{}
+}
+
+// Input is when a session's user last touched a device.
+type Input struct {
+	At            Instant // last believed input, 0 if none was seen
+	InjectedCount uint64  // input that was seen and not believed
+	Readable      bool
+}
+
+// Inputs tells when a person last touched a device of a session. No method may block.
+type Inputs interface {
+	Follow([]session.Session)
+	Latest(id string) (Input, bool)
+	Changed() <-chan struct{}
+	Choice(id string) (source, why string)
+}
+
+// Goal is what the ladder shall reach.
+type Goal string
+
+const (
+	GoalLock    Goal = "lock"
+	GoalSignOut Goal = "sign-out"
+)
+
+// Want is one order to the ladder.
+type Want struct {
+	Goal      Goal
+	Proof     policy.Proof // least that counts
+	Fallback  []string
+	Terminate bool
+}
+
+// Step is one rung that was tried.
+type Step struct {
+	Rung  string
+	Proof policy.Proof
+	Code  string // why the rung did not do, or ""
+}
+
+// ClientStep tells of one EHR client.
+type ClientStep struct {
+	Client string
+	Type   audit.Type // client.close, client.closed, client.ended, client.failed
+	Count  int
+}
+
+// Release says how a proved lock ended.
+type Release string
+
+const (
+	ReleaseOpened  Release = "opened"  // the locker said itself that the password was right
+	ReleaseKilled  Release = "killed"  // the locker did not end by itself
+	ReleaseUnknown Release = "unknown" // it is gone; nobody saw how
+	ReleaseEnded   Release = "ended"   // the session is gone
+)
+
+// Ladder secures sessions. Its methods run on goroutines of their own, end with ctx and never hang.
+type Ladder interface {
+	Secure(ctx context.Context, s session.Session, w Want, report func(Step)) policy.Proof
+	Look(ctx context.Context, s session.Session) policy.Proof
+	Hold(ctx context.Context, s session.Session) <-chan Release
+	CloseClients(ctx context.Context, s session.Session, cs []policy.Client, report func(ClientStep)) (left int)
+}
+
+// PolicyNews is the outcome of looking at the policy's sources.
+type PolicyNews struct {
+	Loaded policy.Loaded
+	Before *policy.Policy // what was in force before this run, if known; only for the first news
+	Code   string         // enumerated word for why the sources were not taken, "" if they were
+}
+
+// Options are the parts that the loop is made of. All but the noted ones must be set.
+type Options struct {
+	Clock    Clock
+	Timer    Timer
+	Sessions Sessions
+	Inputs   Inputs
+	Ladder   Ladder
+	Outbox   *link.Outbox
+	Policy   PolicyNews                                                   // in force at the start
+	Policies <-chan PolicyNews                                            // changes; may be nil
+	Saved    Saved                                                        // what the run before left
+	Save     func(Saved)                                                  // must not block
+	Warn     func(s session.Session, left time.Duration, a policy.Action) // a line on a terminal; must not block
+	Tray     Trays                                                        // may be nil: no tray is started and none is missed
+	Courier  func(link.Peer) bool
+	Version  string
+	Boot     string   // boot id
+	Promise  []string // what this agent cannot promise here
+	Log      *slog.Logger
+}
+
+// Trays starts the icon in a session and knows it from an impostor. Start must not block.
+type Trays interface {
+	Start(s session.Session, old int32)
+	Genuine(p link.Peer) bool
+}
+
+// Saved is what must survive a restart of the enforcer within one boot.
+type Saved struct {
+	Boot     string             `json:"boot"`
+	Run      string             `json:"run"`
+	LastN    uint64             `json:"last_n"`
+	Clean    bool               `json:"clean"`    // the run ended by itself
+	Sessions map[string]Instant `json:"sessions"` // last believed input, nanoseconds since boot
+}
+
+// Enforcer is the loop. Its fields but the marked ones belong to the goroutine of Run.
+type Enforcer struct {
+	o       Options
+	inbox   chan func()
+	closed  chan struct{} // the loop has ended
+	guards  map[string]*guard
+	loaded  policy.Loaded
+	hash    string
+	courier *link.Courier
+	slept   time.Duration
+	drift   time.Duration // wall clock minus boot time
+	saved   Instant       // when the last input was saved
+	dirty   bool
+	work    sync.WaitGroup
+
+	mu    sync.Mutex                 // guards known
+	known map[string]session.Session // for the link's goroutines
+}
+
+// snapshotEvery is how often the sessions are read without a hint, and how long one reading may take.
+const (
+	snapshotEvery  = time.Minute
+	snapshotWithin = 5 * time.Second
+)
+
+// New makes the loop. Run starts it.
+func New(o Options) *Enforcer {
+	return &Enforcer{o: o, inbox: make(chan func(), 64), closed: make(chan struct{}), guards: map[string]*guard{}, known: map[string]session.Session{}}
+}
+
+// Run enforces until ctx ends, then waits for what it started.
+func (e *Enforcer) Run(ctx context.Context) {
+	defer close(e.closed)
+	e.begin()
+	e.work.Go(func() { e.readSessions(ctx) })
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-e.o.Timer.C():
+		case <-e.o.Inputs.Changed():
+		case f := <-e.inbox:
+			f()
+		case news, open := <-e.o.Policies:
+			if !open {
+				e.o.Policies = nil
+				continue
+			}
+			e.takePolicy(news)
+		}
+		e.step(ctx)
+	}
+	e.end()
+}
+
+// post runs f on the loop. It waits only while the inbox is full, and not beyond ctx
+// or the loop's end.
+func (e *Enforcer) post(ctx context.Context, f func()) {
+	select {
+	case e.inbox <- f:
+	case <-ctx.Done():
+	case <-e.closed:
+	}
+}
+
+func (e *Enforcer) begin() {
+	e.slept, e.drift = e.o.Clock.Asleep(), e.wallDrift()
+	e.record(audit.Event{Type: audit.AgentStart})
+	if before := e.o.Saved; before.Boot == e.o.Boot && before.Run != "" && !before.Clean {
+		e.record(audit.Event{Type: audit.AgentRecovered, Facts: &audit.Facts{Ref: audit.Label(before.Run), To: before.LastN}})
+	}
+	news := e.o.Policy
+	e.loaded, e.hash = news.Loaded, news.Loaded.Policy.Hash()
+	if news.Before != nil {
+		e.recordRelaxed(news.Before, &news.Loaded.Policy)
+	}
+	e.recordPolicy(news)
+	e.save(false)
+}
+
+func (e *Enforcer) end() {
+	for _, g := range e.guards {
+		g.release()
+	}
+	e.work.Wait()
+	e.record(audit.Event{Type: audit.AgentStop})
+	e.save(true)
+}
+
+// readSessions keeps the loop's picture of who is logged on.
+func (e *Enforcer) readSessions(ctx context.Context) {
+	failed := ""
+	for ctx.Err() == nil {
+		one, cancel := context.WithTimeout(ctx, snapshotWithin)
+		ss, err := e.o.Sessions.Snapshot(one)
+		cancel()
+		if err == nil {
+			failed = ""
+			e.post(ctx, func() { e.adopt(ctx, ss) })
+		} else if err.Error() != failed && ctx.Err() == nil {
+			failed = err.Error()
+			e.o.Log.Error("sessions unreadable; those known stay enforced", "error", err)
+		}
+		e.waitForSessions(ctx, err != nil)
+	}
+}
+
+func (e *Enforcer) waitForSessions(ctx context.Context, soon bool) {
+	pause := snapshotEvery
+	if soon {
+		pause = snapshotWithin
+	}
+	t := time.NewTimer(pause)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	case <-e.o.Sessions.Changed():
+	}
+}
+
+// step takes every fact, makes every decision that is due and sleeps until the next.
+func (e *Enforcer) step(ctx context.Context) {
+	now := e.o.Clock.Now()
+	e.checkClock()
+	next := deadline.Never
+	for _, g := range e.guards {
+		e.believe(g, now)
+		for t, due := g.m.Advance(now); due; t, due = g.m.Advance(now) {
+			e.decide(ctx, g, t, now)
+		}
+		e.tend(g, now)
+		next = min(next, g.m.Next(), g.look)
+	}
+	if e.dirty {
+		e.saveSoon(now)
+		if e.dirty {
+			next = min(next, e.saved+saveEvery)
+		}
+	}
+	e.o.Timer.Set(next)
+}
+
+// takePolicy puts a policy in force, or says why it was not taken.
+func (e *Enforcer) takePolicy(news PolicyNews) {
+	before := e.loaded.Policy
+	changed := news.Loaded.Policy.Hash() != e.hash
+	e.loaded, e.hash = news.Loaded, news.Loaded.Policy.Hash()
+	if changed {
+		e.recordRelaxed(&before, &news.Loaded.Policy)
+	}
+	if changed || news.Code != "" {
+		e.recordPolicy(news)
+	}
+	for _, g := range e.guards {
+		g.apply(&e.loaded.Policy)
+	}
+}

@@ -1,0 +1,249 @@
+package enforce
+
+import (
+	"context"
+	"time"
+
+	"stepaway/audit"
+	"stepaway/deadline"
+	"stepaway/policy"
+	"stepaway/session"
+)
+
+// How long one run up the ladder may take, and what counts as a return.
+const (
+	secureWithin = 45 * time.Second
+	returnInput  = time.Minute // a lock that is gone counts as opened if its user gave input this recently
+	maxRelocks   = 2           // a locker lost more often than this ends the session, if policy allows
+	lookWithin   = 5 * time.Second
+)
+
+// secure starts one run up the ladder for an expired session, unless one is under way.
+func (e *Enforcer) secure(ctx context.Context, g *guard, t deadline.Transition, now Instant) {
+	if g.securing {
+		return
+	}
+	g.securing = true
+	action := g.eff.Action
+	if g.relocks > maxRelocks && e.loaded.Policy.Lock.Terminate {
+		action = policy.SignOut
+	}
+	if !g.s.Kind.Graphical() {
+		action = policy.SignOut
+	}
+	typ := audit.LockRequested
+	switch action {
+	case policy.SignOut:
+		typ = audit.SignoutRequested
+	case policy.CloseClients:
+		typ = ""
+	}
+	if typ != "" {
+		e.recordOf(g, audit.Event{Type: typ, Facts: &audit.Facts{Attempt: t.Attempt,
+			IdleMS: audit.MS(now - g.m.LastInput()), LateMS: late(g, now), LimitMS: audit.MS(g.eff.Limit)}})
+	}
+	r := &securing{e: e, g: g, s: g.s, p: e.loaded.Policy, attempt: t.Attempt}
+	e.work.Go(func() { r.run(ctx, action) })
+}
+
+// late is how long the deadline has passed, nil where it had not come.
+func late(g *guard, now Instant) *int64 {
+	if now < g.m.Deadline() {
+		return nil
+	}
+	return audit.MS(now - g.m.Deadline())
+}
+
+// securing is one run up the ladder, on a goroutine of its own. It reads s and p, its own copies, and
+// touches the guard only through the inbox.
+type securing struct {
+	e       *Enforcer
+	g       *guard
+	s       session.Session
+	p       policy.Policy
+	attempt int
+	rung    string
+}
+
+func (r *securing) run(ctx context.Context, action policy.Action) {
+	limited, cancel := context.WithTimeout(ctx, secureWithin)
+	defer cancel()
+	switch action {
+	case policy.CloseClients:
+		if r.e.closeClients(ctx, r.g, r.s, r.p.Clients) == 0 {
+			r.e.post(ctx, func() { r.e.secured(ctx, r.g, policy.ProofNone, "clients", true) })
+			return
+		}
+		r.climb(limited, ctx, GoalLock)
+	case policy.CloseClientsAndLock:
+		r.e.work.Go(func() { r.e.closeClients(ctx, r.g, r.s, r.p.Clients) })
+		r.climb(limited, ctx, GoalLock)
+	case policy.SignOut:
+		r.climb(limited, ctx, GoalSignOut)
+	default:
+		r.climb(limited, ctx, GoalLock)
+	}
+}
+
+func (r *securing) climb(limited, ctx context.Context, goal Goal) {
+	want := Want{Goal: goal, Proof: r.p.Lock.Proof, Fallback: r.p.Lock.Fallback, Terminate: r.p.Lock.Terminate}
+	if goal == GoalSignOut {
+		want.Proof = policy.ProofEnded
+	}
+	proof := r.e.o.Ladder.Secure(limited, r.s, want, func(st Step) {
+		r.rung = st.Rung
+		if !st.Proof.AtLeast(want.Proof) {
+			r.e.post(ctx, func() { r.e.escalated(r.g, st, r.attempt) })
+		}
+	})
+	r.e.post(ctx, func() {
+		if proof.AtLeast(want.Proof) {
+			r.e.secured(ctx, r.g, proof, r.rung, false)
+		} else {
+			r.e.failed(r.g, proof, r.rung, r.attempt)
+		}
+	})
+}
+
+func (e *Enforcer) escalated(g *guard, st Step, attempt int) {
+	e.recordOf(g, audit.Event{Type: audit.LockEscalated, Outcome: audit.Failure, Facts: &audit.Facts{Attempt: attempt,
+		Rung: audit.MakeLabel(st.Rung), Proof: audit.Label(st.Proof), Code: audit.MakeLabel(st.Code)}})
+}
+
+func (e *Enforcer) failed(g *guard, proof policy.Proof, rung string, attempt int) {
+	g.securing = false
+	if e.guards[g.s.ID] != g {
+		return
+	}
+	now := e.o.Clock.Now()
+	e.recordOf(g, audit.Event{Type: audit.LockFailed, Outcome: audit.Failure, Facts: &audit.Facts{Attempt: attempt,
+		Rung: audit.MakeLabel(rung), Proof: audit.Label(proof), LateMS: late(g, now)}})
+	e.o.Log.Error("session not secured; trying again", "session", g.s.ID, "proof", proof, "again", retryEvery)
+}
+
+// secured takes the proof that a session is secured. open: only its clients were closed.
+func (e *Enforcer) secured(ctx context.Context, g *guard, proof policy.Proof, rung string, open bool) {
+	g.securing = false
+	now := e.o.Clock.Now()
+	typ := audit.LockProved
+	switch {
+	case proof == policy.ProofEnded:
+		typ = audit.SignoutDone
+	case open:
+		typ = audit.ClientClosed
+	}
+	e.recordOf(g, audit.Event{Type: typ, Facts: &audit.Facts{IdleMS: audit.MS(now - g.m.LastInput()),
+		LateMS: late(g, now), Rung: audit.MakeLabel(rung), Proof: audit.Label(proof)}})
+	if e.guards[g.s.ID] != g {
+		return
+	}
+	g.proof, g.rung, g.since = proof, rung, now
+	g.m.SetSecured(now, open)
+	if !open {
+		e.hold(ctx, g)
+	}
+}
+
+// hold watches a proved lock until it is gone.
+func (e *Enforcer) hold(ctx context.Context, g *guard) {
+	g.release()
+	holding, cancel := context.WithCancel(ctx)
+	g.release = cancel
+	s := g.s
+	e.work.Go(func() {
+		select {
+		case r := <-e.o.Ladder.Hold(holding, s):
+			e.post(holding, func() { e.released(g, r) })
+		case <-holding.Done():
+		}
+	})
+}
+
+// released decides whether a lock that is gone was opened by its user or lost.
+func (e *Enforcer) released(g *guard, r Release) {
+	if g.m.State() != deadline.Secured || r == ReleaseEnded {
+		return
+	}
+	now := e.o.Clock.Now()
+	e.believe(g, now)
+	touched := g.input.At > max(g.since, now-returnInput)
+	switch {
+	case r == ReleaseOpened, r == ReleaseUnknown && touched:
+		e.cameBack(g, now, "")
+	case r == ReleaseUnknown && !g.input.Readable:
+		e.cameBack(g, now, "unverified")
+	default:
+		g.relocks++
+		e.recordOf(g, audit.Event{Type: audit.TamperSeen, Outcome: audit.Failure,
+			Facts: &audit.Facts{Code: "locker-gone", Count: int64(g.relocks)}})
+		g.m.Lost(now)
+	}
+}
+
+func (e *Enforcer) cameBack(g *guard, now Instant, code audit.Label) {
+	g.relocks = 0
+	g.m.Unlocked(now)
+	e.returned(g, code)
+}
+
+// returned records that the user of a secured session is back.
+func (e *Enforcer) returned(g *guard, code audit.Label) {
+	g.release()
+	e.dirty = true
+	e.recordOf(g, audit.Event{Type: audit.UnlockSeen, Facts: &audit.Facts{Proof: audit.Label(g.proof), Code: code}})
+	g.proof, g.rung, g.reason = policy.ProofNone, "", audit.Idle
+}
+
+// checkClaim looks whether a session that claims to be locked is. Its user locked it.
+func (e *Enforcer) checkClaim(ctx context.Context, g *guard) {
+	s, least := g.s, e.loaded.Policy.Lock.Proof
+	e.work.Go(func() {
+		limited, cancel := context.WithTimeout(ctx, lookWithin)
+		defer cancel()
+		proof := e.o.Ladder.Look(limited, s)
+		if !proof.AtLeast(least) {
+			return
+		}
+		e.post(ctx, func() {
+			if st := g.m.State(); st == deadline.Active || st == deadline.Warned {
+				g.reason = audit.Manual
+				e.secured(ctx, g, proof, "user", false)
+			}
+		})
+	})
+}
+
+// stage carries out what follows when a session stays secured.
+func (e *Enforcer) stage(ctx context.Context, g *guard, n int, now Instant) {
+	stages := stagesOf(&e.loaded.Policy)
+	if n > len(stages) {
+		return
+	}
+	r := &securing{e: e, g: g, s: g.s, p: e.loaded.Policy}
+	if stages[n-1].action == policy.CloseClients {
+		e.work.Go(func() { e.closeClients(ctx, g, r.s, r.p.Clients) })
+		return
+	}
+	e.recordOf(g, audit.Event{Type: audit.SignoutRequested, Reason: audit.Policy,
+		Facts: &audit.Facts{IdleMS: audit.MS(now - g.m.LastInput())}})
+	e.work.Go(func() { r.run(ctx, policy.SignOut) })
+}
+
+// closeClients runs beside the loop and answers how many processes are left.
+func (e *Enforcer) closeClients(ctx context.Context, g *guard, s session.Session, all []policy.Client) int {
+	var cs []policy.Client
+	for _, c := range all {
+		if c.AtDeadline != policy.Leave {
+			cs = append(cs, c)
+		}
+	}
+	return e.o.Ladder.CloseClients(ctx, s, cs, func(st ClientStep) {
+		e.post(ctx, func() {
+			ev := audit.Event{Type: st.Type, Facts: &audit.Facts{Client: audit.MakeLabel(st.Client), Count: int64(st.Count)}}
+			if st.Type == audit.ClientFailed {
+				ev.Outcome = audit.Failure
+			}
+			e.recordOf(g, ev)
+		})
+	})
+}
