@@ -1,0 +1,89 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"stepaway/test/desktop"
+)
+
+// contender is a program that locks after a time without input.
+type contender struct {
+	name    string
+	limit   time.Duration // the shortest that it takes, for the measurement of lateness
+	screens int           // measured at once, each on a screen of its own
+	fresh   bool          // started anew for every deadline
+	note    string
+	open    func(path string) (screen, error)
+	// watch starts it with a locker: a program that records when it was started.
+	watch func(s screen, limit time.Duration, locker []string) (*desktop.Process, error)
+}
+
+func plainX(path string) (screen, error) { return newX(path, false) }
+
+// peers are the programs that clinics could use today.
+func peers() []contender {
+	return []contender{{
+		name: "xautolock", limit: time.Minute, screens: 68, open: plainX,
+		note: "takes whole minutes only",
+		watch: func(s screen, limit time.Duration, locker []string) (*desktop.Process, error) {
+			return launch(s, "xautolock", "-time", strconv.Itoa(int(limit.Minutes())), "-locker", strings.Join(locker, " "))
+		},
+	}, {
+		name: "xss-lock", limit: 5 * time.Second, screens: 20, fresh: true, open: plainX,
+		note: "started anew for each deadline: without logind it aborts after the first",
+		watch: func(s screen, limit time.Duration, locker []string) (*desktop.Process, error) {
+			if out, err := s.command("xset", "s", strconv.Itoa(int(limit.Seconds())), "0").CombinedOutput(); err != nil {
+				return nil, fmt.Errorf("xset: %w: %s", err, out)
+			}
+			return launch(s, "xss-lock", append([]string{"--"}, locker...)...)
+		},
+	}, {
+		name: "swayidle", limit: 5 * time.Second, screens: 8, open: newSway,
+		note: "under sway, headless; the instant of input is known to some milliseconds",
+		watch: func(s screen, limit time.Duration, locker []string) (*desktop.Process, error) {
+			return launch(s, "swayidle", "timeout", strconv.Itoa(int(limit.Seconds())), strings.Join(locker, " "))
+		},
+	}}
+}
+
+const policyText = `limit: %v
+warning: %v
+action: lock
+lock: {proof: none, fallback: [%s]}
+`
+
+// ours is the enforcer from bin, in a session of its own on an X display. The directory of programs that it runs
+// from decides whether courier and tray come with it.
+func ours(bin string) contender {
+	return contender{
+		name: "stepaway-agent", limit: 5 * time.Second, screens: 20, fresh: true, open: plainX,
+		note: "started anew for each deadline, so that no lock is left from the one before",
+		watch: func(s screen, limit time.Duration, locker []string) (*desktop.Process, error) {
+			state, err := os.MkdirTemp(s.dir(), "state")
+			if err != nil {
+				return nil, err
+			}
+			policy := filepath.Join(state, "policy.yaml")
+			text := fmt.Sprintf(policyText, limit, limit/2, strings.Join(locker, ", "))
+			if err := os.WriteFile(policy, []byte(text), 0o600); err != nil {
+				return nil, err
+			}
+			return launch(s, filepath.Join(bin, "stepaway-agent"), "run", "--session", "--policy", policy, "--state", state)
+		},
+	}
+}
+
+func launch(s screen, name string, args ...string) (*desktop.Process, error) {
+	if _, err := exec.LookPath(name); err != nil {
+		return nil, fmt.Errorf("%s is not there: run `make deps`", name)
+	}
+	return desktop.Launch(s.dir(), filepath.Base(name), s.command(name, args...))
+}

@@ -1,0 +1,229 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"stepaway/audit"
+	"stepaway/test/desktop"
+)
+
+// The demonstration's limit, and the warning that the agent makes of five minutes: at most half of the limit.
+const (
+	limit   = 20 * time.Second
+	warning = limit / 2
+	grace   = 15 * time.Second // for a record to reach the collector, on a busy machine
+)
+
+type demo struct {
+	bin, out, pictures, dir string
+	began                   time.Time
+	desk                    *desktop.Desktop
+	collector, agent        *desktop.Process
+	url                     string
+	number                  int      // of the last step
+	seen                    []string // what happened, for the summary
+}
+
+// say prints one numbered step.
+func (d *demo) say(format string, args ...any) {
+	d.number++
+	fmt.Printf("\n[%3.0f s] %d. %s\n", time.Since(d.began).Seconds(), d.number, fmt.Sprintf(format, args...))
+}
+
+// note records that something promised did happen.
+func (d *demo) note(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	d.seen = append(d.seen, line)
+	fmt.Println("        ✓", line)
+}
+
+func (d *demo) openDesktop(virtual bool) (err error) {
+	if !virtual {
+		d.desk = desktop.Own(d.dir)
+	}
+	if d.desk != nil {
+		d.say("Your own desktop %s is used. IT WILL BE LOCKED in about %v: save your work; unlock it with your password.", d.desk.Display, warning+limit)
+		return nil
+	}
+	d.say("A private virtual desktop is started: Xvfb, a session bus, xfwm4, xfce4-panel, dunst.")
+	d.desk, err = desktop.New(d.dir, desktop.Options{Width: 1280, Height: 800, Bus: true, Panel: true})
+	if err != nil {
+		return err
+	}
+	fmt.Println("        display", d.desk.Display)
+	return nil
+}
+
+func (d *demo) startCollector(ctx context.Context) error {
+	address, err := freePort()
+	if err != nil {
+		return err
+	}
+	d.url = "https://" + address
+	d.say("The central collector is made and started at %s.", d.url)
+	if _, err := d.tool("stepaway-collector", "init", "--data", d.path("collector")); err != nil {
+		return err
+	}
+	d.collector, err = d.start("stepaway-collector", "serve", "--data", d.path("collector"), "--listen", address)
+	if err != nil {
+		return err
+	}
+	return d.until(ctx, "the collector to listen", 20*time.Second, d.collector, func() (bool, error) {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil, nil
+	})
+}
+
+func freePort() (address string, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+func (d *demo) enroll(context.Context) error {
+	d.say("This workstation is enrolled with a one-time token, which carries the fingerprint of the collector's CA.")
+	out, err := d.tool("stepaway-collector", "token", "--data", d.path("collector"), "demo-workstation")
+	if err != nil {
+		return err
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	_, err = d.tool("stepaway-courier", "enroll", "--collector", d.url, "--token", lines[len(lines)-1], "--state", d.path("state"))
+	return err
+}
+
+const policy = `# The demonstration's policy: a clinic would say 15m.
+limit: %v
+warning: 5m
+action: lock
+lock: {proof: locker, fallback: [%s, -n, -c, "204060"]}
+collector: {url: "%s"}
+`
+
+func (d *demo) startAgent(ctx context.Context) error {
+	locker, err := exec.LookPath("i3lock")
+	if err != nil {
+		return errors.New("i3lock is not there: run `make deps`")
+	}
+	text := fmt.Sprintf(policy, limit, locker, d.url)
+	if err := os.WriteFile(d.path("policy.yaml"), []byte(text), 0o600); err != nil {
+		return err
+	}
+	d.say("The agent is started for this session only, with this policy:")
+	fmt.Print(indent(text))
+	d.agent, err = d.start("stepaway-agent", "run", "--session", "--policy", d.path("policy.yaml"), "--state", d.path("state"))
+	if err != nil {
+		return err
+	}
+	if _, err := d.await(ctx, audit.AgentStart, 1, grace); err != nil {
+		return err
+	}
+	d.note("agent.start reached the collector")
+	return nil
+}
+
+func (d *demo) awaitWarning(ctx context.Context) error {
+	d.say("Nobody touches anything. After %v the warning comes.", limit-warning)
+	if _, err := d.await(ctx, audit.WarningShown, 1, limit+grace); err != nil {
+		return err
+	}
+	if err := d.picture("warning", true); err != nil {
+		return err
+	}
+	d.note("the warning was shown: %s", filepath.Join(d.out, "warning.png"))
+	if out, err := d.tool("stepaway-agent", "status", "--state", d.path("state")); err == nil {
+		fmt.Print(indent("$ stepaway-agent status\n" + out))
+	}
+	return nil
+}
+
+// carryOn is a person who continues: any input will do. On a virtual desktop there is no hardware, so injected
+// input is all there is, and it counts; on the caller's own, a person has to do it.
+func (d *demo) carryOn(ctx context.Context) error {
+	if d.desk.Virtual {
+		d.say("The pointer is moved: that is input, so the session continues.")
+		if err := d.desk.Move(400, 400); err != nil {
+			return err
+		}
+		if err := d.desk.Move(700, 500); err != nil {
+			return err
+		}
+	} else {
+		d.say("MOVE THE MOUSE NOW: that is input, so the session continues.")
+	}
+	if _, err := d.await(ctx, audit.WarningCleared, 1, warning+grace); err != nil {
+		return fmt.Errorf("the warning was not taken back: %w", err)
+	}
+	d.note("input took the warning back")
+	return d.picture("continued", false)
+}
+
+func (d *demo) stepAway(ctx context.Context) error {
+	d.say("Now the user steps away. The warning comes again, and %v after the last input the desktop locks.", limit)
+	if _, err := d.await(ctx, audit.WarningShown, 2, limit+grace); err != nil {
+		return err
+	}
+	d.note("the warning was shown again")
+	e, err := d.await(ctx, audit.LockProved, 1, limit+grace)
+	if err != nil {
+		return err
+	}
+	if err := d.picture("locked", true); err != nil {
+		return err
+	}
+	d.note("the desktop is locked: %s", filepath.Join(d.out, "locked.png"))
+	f := e.Facts
+	if f == nil || f.Proof == "" || f.Proof == "none" {
+		return errors.New("lock.proved names no proof")
+	}
+	d.note("proof: %s, by rung %s%s", f.Proof, f.Rung, lateness(f))
+	return nil
+}
+
+// lateness says how long after the deadline the lock was proved.
+func lateness(f *audit.Facts) string {
+	if f.LateMS == nil {
+		return ""
+	}
+	return fmt.Sprintf(", %d ms after the deadline", *f.LateMS)
+}
+
+func (d *demo) showRecords(context.Context) error {
+	d.say("What the collector holds:")
+	for _, args := range [][]string{{"events"}, {"verify"}} {
+		out, err := d.tool("stepaway-collector", append(args, "--data", d.path("collector"))...)
+		if err != nil {
+			return err
+		}
+		fmt.Print(indent("$ stepaway-collector " + args[0] + "\n" + out))
+	}
+	events, err := d.events()
+	if err != nil {
+		return err
+	}
+	d.note("%d records at the collector, their chain verified", len(events))
+	return nil
+}
+
+func (d *demo) summary() {
+	fmt.Printf("\nWhat you saw, in %.0f seconds:\n", time.Since(d.began).Seconds())
+	for _, s := range d.seen {
+		fmt.Println("  ✓", s)
+	}
+	fmt.Println("Everything that was started has ended.")
+}
