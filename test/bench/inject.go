@@ -75,7 +75,7 @@ func (in *injector) ask(request []byte) ([]byte, error) {
 		}
 		switch answer[0] {
 		case 0:
-			return nil, fmt.Errorf("X error %d", answer[1])
+			return nil, fmt.Errorf("the X server answers with error %d", answer[1])
 		case 1:
 			return answer, nil
 		}
