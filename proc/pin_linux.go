@@ -88,6 +88,21 @@ func (p *Pinned) Wait(ctx context.Context) error {
 	return fmt.Errorf("wait for process %d: %w", p.PID, err)
 }
 
+// Exit tells how an ended process ended, once its parent has taken note: a wait status. Kernels before 6.15 do not
+// tell; ok is false then.
+func (p *Pinned) Exit() (status syscall.WaitStatus, ok bool) {
+	conn, err := p.file.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
+	err2 := conn.Control(func(fd uintptr) { err = unix.IoctlPidfdInfo(int(fd), &info) })
+	if err != nil || err2 != nil || info.Mask&unix.PIDFD_INFO_EXIT == 0 {
+		return 0, false
+	}
+	return syscall.WaitStatus(uint32(info.Exit_code)), true
+}
+
 // readable reports whether a pidfd tells that its process has ended.
 func readable(fd uintptr) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}

@@ -123,6 +123,12 @@ func GroupIDs(pid int) ([]uint32, error) {
 	return append(primary[:1], others...), nil
 }
 
+// Traced reports whether a debugger holds the process, or that cannot be told.
+func Traced(pid int) bool {
+	by, err := status(pid, "TracerPid:")
+	return err != nil || len(by) != 1 || by[0] != 0
+}
+
 // status returns the numbers of one line of /proc/PID/status.
 func status(pid int, key string) ([]uint32, error) {
 	b, err := read(pid, "status")

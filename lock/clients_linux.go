@@ -1,0 +1,206 @@
+package lock
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"stepaway/policy"
+	"stepaway/proc"
+	"stepaway/session"
+)
+
+const (
+	rounds    = 5                // how often a client that comes back is looked for
+	killWait  = 2 * time.Second  // for a process to be gone after SIGKILL
+	maxGrace  = 10 * time.Minute // whatever policy says
+	settle    = 200 * time.Millisecond
+	respawned = 2 * time.Second // grace for what was started again: nothing was done in it yet
+)
+
+// CloseClients closes the named clients of a session, all of them at once, and returns how many processes are left. Each is
+// asked to close first, as its policy says, and ended when its grace is over; one that is started again is ended again.
+// It reports from several goroutines, but never twice at a time. It takes as long as the longest grace, and some seconds.
+func (l *Ladder) CloseClients(ctx context.Context, s session.Session, clients []policy.Client, report func(ClientStep)) (left int) {
+	var (
+		mu   sync.Mutex
+		work sync.WaitGroup
+	)
+	tell := func(st ClientStep) {
+		mu.Lock()
+		defer mu.Unlock()
+		if st.Count > 0 && report != nil {
+			report(st)
+		}
+	}
+	for _, c := range clients {
+		if c.AtDeadline == policy.Leave {
+			continue
+		}
+		work.Go(func() {
+			n := (&closing{Ladder: l, s: s, c: c, report: tell}).run(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			left += n
+		})
+	}
+	work.Wait()
+	return left
+}
+
+// closing is the closing of one client.
+type closing struct {
+	*Ladder
+	s      session.Session
+	c      policy.Client
+	report func(ClientStep)
+}
+
+// run goes round until no process of the client is found, and returns how many are left.
+func (c *closing) run(ctx context.Context) (left int) {
+	for round := range rounds {
+		found := c.find()
+		if len(found) == 0 {
+			return 0
+		}
+		c.round(ctx, found, round)
+		release(found)
+		if ctx.Err() != nil {
+			break
+		}
+		time.Sleep(settle) // what starts it again needs a moment
+	}
+	found := c.find()
+	defer release(found)
+	c.tell(ClientFailed, len(found))
+	return len(found)
+}
+
+func (c *closing) tell(code ClientCode, n int) {
+	c.report(ClientStep{Client: c.c.Name, Code: code, Count: n})
+}
+
+// round asks the processes to close and ends those that did not.
+func (c *closing) round(ctx context.Context, found []*proc.Pinned, round int) {
+	grace := min(max(c.c.Grace, 0), maxGrace)
+	if round > 0 {
+		grace = min(grace, respawned)
+	}
+	if c.c.AtDeadline == policy.Close && grace > 0 {
+		c.tell(ClientAsked, len(found))
+		if !c.askWindows(ctx, found) {
+			signal(found, syscall.SIGTERM)
+		}
+		if !wait(ctx, found, grace/2) {
+			signal(found, syscall.SIGTERM)
+			wait(ctx, found, grace/2)
+		}
+	}
+	open := remaining(found)
+	c.tell(ClientClosed, len(found)-len(open))
+	signal(open, syscall.SIGKILL)
+	wait(context.WithoutCancel(ctx), open, killWait)
+	c.tell(ClientEnded, len(open)-len(remaining(open)))
+}
+
+// find pins the client's processes: of this session, its user, and with one of the client's executables.
+func (c *closing) find() []*proc.Pinned {
+	paths := canonical(c.c.Paths)
+	var found []*proc.Pinned
+	for _, pid := range members(c.s) {
+		p, err := proc.Read(pid)
+		if err != nil || !c.matches(p, paths) {
+			continue
+		}
+		pin, err := proc.Pin(pid)
+		if err != nil {
+			continue
+		}
+		if !pin.Same(p) || !c.matches(pin.Process, paths) {
+			pin.Close()
+			continue
+		}
+		found = append(found, pin)
+	}
+	return found
+}
+
+// matches compares user, executable and session. An executable that an upgrade has replaced counts by the path it had.
+func (c *closing) matches(p proc.Process, paths []string) bool {
+	return p.PID != os.Getpid() && p.PID > 1 && p.UID == c.s.UID && p.Alive() && slices.Contains(paths, p.Exe) &&
+		!c.elsewhere(p)
+}
+
+// elsewhere reports whether a process belongs to another session of the same user. One in the session's own control group does
+// not. What the user's service manager started serves all sessions of the user: there the display that it was given
+// decides, if it was given one. A user who gives his client a wrong display keeps it open; behind a lock.
+func (c *closing) elsewhere(p proc.Process) bool {
+	if c.s.Scope != "" && (p.Group == c.s.Scope || len(p.Group) > len(c.s.Scope) && p.Group[:len(c.s.Scope)+1] == c.s.Scope+"/") {
+		return false
+	}
+	display := displayOf(proc.Env(p.PID, "DISPLAY"))
+	return display != "" && c.s.Display != "" && display != displayOf(c.s.Display)
+}
+
+// displayOf takes the screen's number off a display's name: ":0.1" is a screen of ":0".
+func displayOf(name string) string {
+	if filepath.Ext(name) != "" {
+		name = name[:len(name)-len(filepath.Ext(name))]
+	}
+	return name
+}
+
+// canonical resolves links in paths, which the kernel does too before it names an executable.
+func canonical(paths []string) []string {
+	var out []string
+	for _, p := range paths {
+		if !filepath.IsAbs(p) {
+			continue
+		}
+		out = append(out, filepath.Clean(p))
+		if real, err := filepath.EvalSymlinks(p); err == nil {
+			out = append(out, real)
+		}
+	}
+	return out
+}
+
+func signal(list []*proc.Pinned, sig syscall.Signal) {
+	for _, p := range list {
+		if !p.Ended() {
+			_ = p.Signal(sig) // it ends meanwhile, or is still there when looked for again
+		}
+	}
+}
+
+func remaining(list []*proc.Pinned) []*proc.Pinned {
+	var out []*proc.Pinned
+	for _, p := range list {
+		if !p.Ended() {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// wait returns true when all have ended, false when the time is over.
+func wait(ctx context.Context, list []*proc.Pinned, limit time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for _, p := range list {
+		if p.Wait(ctx) != nil {
+			return len(remaining(list)) == 0
+		}
+	}
+	return true
+}
+
+func release(list []*proc.Pinned) {
+	for _, p := range list {
+		p.Close()
+	}
+}

@@ -1,0 +1,189 @@
+package lock
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"stepaway/policy"
+	"stepaway/proc"
+	"stepaway/session"
+)
+
+// evidence is a proof and what it rests on.
+type evidence struct {
+	proof  policy.Proof
+	locker proc.Process // for ProofLocker
+}
+
+// evidence looks for the strongest proof there is.
+func (l *Ladder) evidence(ctx context.Context, s session.Session, since time.Duration) evidence {
+	st := l.state(ctx, s)
+	if st.ended {
+		return evidence{proof: policy.ProofEnded}
+	}
+	if l.greeterInFront(ctx, s, st) {
+		return evidence{proof: policy.ProofGreeter}
+	}
+	if p, ok := l.locker(ctx, s, since); ok {
+		return evidence{policy.ProofLocker, p}
+	}
+	if st.hint {
+		return evidence{proof: policy.ProofClaim}
+	}
+	return evidence{proof: policy.ProofNone}
+}
+
+// state is what logind says of a session. The zero value is what an unanswered question leaves: nothing proved.
+type state struct {
+	ended bool
+	away  bool // not in front on its seat
+	hint  bool
+}
+
+const (
+	logind     = "org.freedesktop.login1"
+	logindPath = dbus.ObjectPath("/org/freedesktop/login1")
+)
+
+// state asks logind. Without logind a session has ended when the process that opened it has.
+func (l *Ladder) state(ctx context.Context, s session.Session) state {
+	if l.o.Bus == nil {
+		return state{ended: leaderEnded(s)}
+	}
+	body, err := l.o.Bus.Call(ctx, logind, logindPath, logind+".Manager.GetSession", s.ID)
+	var path dbus.ObjectPath
+	if err == nil {
+		err = dbus.Store(body, &path)
+	}
+	if err != nil {
+		return state{ended: named(err, logind+".NoSuchSession")}
+	}
+	p, err := l.properties(ctx, path, logind+".Session")
+	if err != nil {
+		return state{ended: named(err, "org.freedesktop.DBus.Error.UnknownObject")}
+	}
+	var st state
+	active, known := p["Active"].Value().(bool)
+	st.away = known && !active
+	st.hint, _ = p["LockedHint"].Value().(bool)
+	return st
+}
+
+// leaderEnded reports whether the process that opened a session is gone. A pid that another process has got since does
+// not count as the leader.
+func leaderEnded(s session.Session) bool {
+	if s.Leader <= 1 {
+		return false
+	}
+	p, err := proc.Read(s.Leader)
+	if err != nil {
+		return errors.Is(err, proc.ErrGone)
+	}
+	return !p.Alive()
+}
+
+func (l *Ladder) properties(ctx context.Context, path dbus.ObjectPath, iface string) (map[string]dbus.Variant, error) {
+	body, err := l.o.Bus.Call(ctx, logind, path, "org.freedesktop.DBus.Properties.GetAll", iface)
+	if err != nil {
+		return nil, err
+	}
+	var p map[string]dbus.Variant
+	return p, dbus.Store(body, &p)
+}
+
+// named reports whether an error is the bus's error of that name.
+func named(err error, name string) bool {
+	var e dbus.Error
+	return errors.As(err, &e) && e.Name == name
+}
+
+// front is who is in front on a seat.
+type front struct {
+	id    string
+	class string
+	uid   uint32
+}
+
+// greeterInFront reports whether a greeter has taken the session's seat: it is another user's session, of the class that
+// only a program with root's rights can have given it.
+func (l *Ladder) greeterInFront(ctx context.Context, s session.Session, st state) bool {
+	if !st.away || s.Seat == "" {
+		return false
+	}
+	f, err := l.front(ctx, s.Seat)
+	return err == nil && f.id != s.ID && f.isGreeter(s)
+}
+
+func (f front) isGreeter(s session.Session) bool {
+	return f.class == "greeter" && f.uid != s.UID
+}
+
+func (l *Ladder) front(ctx context.Context, seat string) (front, error) {
+	body, err := l.o.Bus.Call(ctx, logind, logindPath, logind+".Manager.GetSeat", seat)
+	if err != nil {
+		return front{}, err
+	}
+	var path dbus.ObjectPath
+	if err := dbus.Store(body, &path); err != nil {
+		return front{}, err
+	}
+	p, err := l.properties(ctx, path, logind+".Seat")
+	if err != nil {
+		return front{}, err
+	}
+	var active struct {
+		ID   string
+		Path dbus.ObjectPath
+	}
+	if err := dbus.Store([]any{p["ActiveSession"].Value()}, &active); err != nil {
+		return front{}, err
+	}
+	return l.describe(ctx, active.ID, active.Path)
+}
+
+// describe reads class and user of a session.
+func (l *Ladder) describe(ctx context.Context, id string, path dbus.ObjectPath) (front, error) {
+	p, err := l.properties(ctx, path, logind+".Session")
+	if err != nil {
+		return front{}, err
+	}
+	var user struct {
+		UID  uint32
+		Path dbus.ObjectPath
+	}
+	if err := dbus.Store([]any{p["User"].Value()}, &user); err != nil {
+		return front{}, err
+	}
+	class, _ := p["Class"].Value().(string)
+	return front{id: id, class: class, uid: user.UID}, nil
+}
+
+// locker looks for a genuine locker that has the session's screen. On X11 the server is asked who covers it. On Wayland
+// nobody can be asked: there a locker counts that was started after since, for one started before may be left over, or
+// may cover another screen than this one.
+func (l *Ladder) locker(ctx context.Context, s session.Session, since time.Duration) (proc.Process, bool) {
+	switch s.Kind {
+	case session.X11, session.Unknown:
+		return l.onScreen(ctx, s, since)
+	case session.Wayland:
+		return l.startedAfter(s, since)
+	}
+	return proc.Process{}, false
+}
+
+// slack is the coarseness of start times.
+const slack = 20 * time.Millisecond
+
+// startedAfter finds a genuine locker among the processes of the session's user.
+func (l *Ladder) startedAfter(s session.Session, since time.Duration) (proc.Process, bool) {
+	named := l.fallbacks(s.ID)
+	for _, pid := range members(s) {
+		if p, ok := genuine(pid, s.UID, named); ok && p.Start+slack >= since {
+			return p, true
+		}
+	}
+	return proc.Process{}, false
+}

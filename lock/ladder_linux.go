@@ -1,0 +1,217 @@
+package lock
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
+
+	"stepaway/policy"
+	"stepaway/session"
+)
+
+// Bus calls methods on the system bus, each within a bounded time.
+type Bus interface {
+	Call(ctx context.Context, dest string, path dbus.ObjectPath, method string, args ...any) ([]any, error)
+}
+
+// Options are what a Ladder needs. Root and Bus decide which rungs it has.
+type Options struct {
+	Root     bool                 // may act on every session; otherwise on the caller's own only
+	Bus      Bus                  // nil: no logind, no greeter
+	Log      *slog.Logger         // nil: silent
+	Now      func() time.Duration // time since boot; nil: CLOCK_BOOTTIME
+	RungWait time.Duration        // for the proof of one rung; 0: two seconds
+}
+
+const (
+	defaultRungWait = 2 * time.Second
+	endWait         = 5 * time.Second // for a session to end: half of it politely
+)
+
+// Ladder secures sessions. Its methods may be called from several goroutines.
+type Ladder struct {
+	o Options
+
+	mu       sync.Mutex
+	fallback map[string][]string // the trusted path of the fallback by session id
+	nudges   map[chan struct{}]struct{}
+}
+
+// New makes a ladder.
+func New(o Options) *Ladder {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = bootTime
+	}
+	if o.RungWait <= 0 {
+		o.RungWait = defaultRungWait
+	}
+	return &Ladder{o: o, fallback: map[string][]string{}, nudges: map[chan struct{}]struct{}{}}
+}
+
+func bootTime() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		panic("read CLOCK_BOOTTIME: " + err.Error()) // cannot fail on a kernel that runs this
+	}
+	return time.Duration(ts.Nano())
+}
+
+// climb is one run up the ladder.
+type climb struct {
+	*Ladder
+	s      session.Session
+	w      Want
+	least  policy.Proof
+	since  time.Duration // boot time of the request
+	best   policy.Proof
+	report func(Step)
+}
+
+// rung asks for one means. It returns a code if that could not be asked, or an optional check that tells early that
+// there will be no proof.
+type rung struct {
+	name Rung
+	ask  func(*climb, context.Context) (Code, func(context.Context) bool)
+	wait time.Duration
+}
+
+// Secure climbs until there is the proof that w wants, and returns the best it has. It reports each rung when it leaves
+// it. It ends with the context, and by itself after the waits of its rungs.
+func (l *Ladder) Secure(ctx context.Context, s session.Session, w Want, report func(Step)) policy.Proof {
+	c := &climb{Ladder: l, s: s, w: w, least: least(s, w), since: l.o.Now(), best: policy.ProofNone, report: report}
+	if len(w.Fallback) > 0 {
+		if path, err := trustedFile(w.Fallback[0]); err == nil {
+			l.knowFallback(s.ID, path)
+		}
+	}
+	// A claim is not enough to ask nobody: the session may have made it at any time.
+	if c.look(ctx); c.best.AtLeast(policy.ProofLocker) && c.best.AtLeast(c.least) {
+		c.leave(Already, "")
+		return c.best
+	}
+	for _, r := range l.rungs(s, w) {
+		if ctx.Err() != nil {
+			break
+		}
+		if c.try(ctx, r) {
+			break
+		}
+	}
+	return c.best
+}
+
+// least is the weakest proof that counts.
+func least(s session.Session, w Want) policy.Proof {
+	switch {
+	case ends(s, w):
+		return policy.ProofEnded
+	case w.Goal == Disconnect && !w.Proof.AtLeast(policy.ProofLocker):
+		return policy.ProofLocker
+	case !w.Proof.AtLeast(policy.ProofClaim):
+		return policy.ProofLocker
+	}
+	return w.Proof
+}
+
+// ends reports whether only the end of the session will do: a terminal has no lock.
+func ends(s session.Session, w Want) bool {
+	return w.Goal == SignOut || s.Kind == session.TTY || s.Kind == session.SSH
+}
+
+// rungs are the means for a session, in order.
+func (l *Ladder) rungs(s session.Session, w Want) []rung {
+	end := rung{Terminate, (*climb).terminate, endWait}
+	if ends(s, w) {
+		return []rung{end}
+	}
+	list := []rung{
+		{Logind, (*climb).askLogind, l.o.RungWait},
+		{Own, (*climb).askDesktop, l.o.RungWait},
+		{Fallback, (*climb).startFallback, l.o.RungWait},
+	}
+	greeter := rung{Greeter, (*climb).switchToGreeter, l.o.RungWait}
+	if w.Goal == Disconnect {
+		list = append([]rung{greeter}, list...)
+	} else {
+		list = append(list, greeter)
+	}
+	if w.Terminate {
+		list = append(list, end)
+	}
+	return list
+}
+
+// try asks one rung and waits for proof.
+func (c *climb) try(ctx context.Context, r rung) (proved bool) {
+	code, hopeless := r.ask(c, ctx)
+	if code == "" {
+		code = c.prove(ctx, r.wait, hopeless)
+	} else {
+		c.look(ctx)
+	}
+	if c.best.AtLeast(c.least) {
+		c.leave(r.name, "")
+		return true
+	}
+	c.leave(r.name, code)
+	return false
+}
+
+// prove looks again and again until there is proof, the time is over, or there is no hope.
+func (c *climb) prove(ctx context.Context, wait time.Duration, hopeless func(context.Context) bool) Code {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 160*time.Millisecond) {
+		if c.look(ctx); c.best.AtLeast(c.least) {
+			return ""
+		}
+		if hopeless != nil && hopeless(ctx) {
+			return Exited
+		}
+		select {
+		case <-ctx.Done():
+			return Unproved
+		case <-time.After(pause):
+		}
+	}
+}
+
+// look takes what is proved now, which may be less than before.
+func (c *climb) look(ctx context.Context) { c.best = c.evidence(ctx, c.s, c.since).proof }
+
+func (c *climb) leave(r Rung, code Code) {
+	if c.report != nil {
+		c.report(Step{Rung: r, At: c.o.Now(), Proof: c.best, Code: code})
+	}
+}
+
+// Look tells what is proved right now. since is the boot time after which a locker must have been started where the
+// screen itself cannot be asked, 0 for any. Where it can (X11), a locker counts by what it holds, whenever it was started.
+func (l *Ladder) Look(ctx context.Context, s session.Session, since time.Duration) policy.Proof {
+	return l.evidence(ctx, s, since).proof
+}
+
+// knowFallback makes a locker named by policy count as one.
+func (l *Ladder) knowFallback(id, path string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.fallback[id] {
+		if p == path {
+			return
+		}
+	}
+	l.fallback[id] = append(l.fallback[id], path)
+}
+
+func (l *Ladder) fallbacks(id string) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]string(nil), l.fallback[id]...)
+}
