@@ -8,12 +8,15 @@ summary=()
 failed=0
 
 step() { # step NAME COMMAND...: runs it with its output shown and kept; after a failure the rest still runs
-	local name=$1 log began=$SECONDS word=ok
+	local name=$1 log began=$SECONDS word=ok ticker
 	shift
 	log=$out/${name// /-}.log
 	printf '\n== %s\n' "$name"
+	while sleep 60 >/dev/null 2>&1; do echo "   ... $name, $((SECONDS - began)) s"; done &
+	ticker=$!
 	"$@" 2>&1 | tee "$log"
 	[ "${PIPESTATUS[0]}" = 0 ] || { word=FAILED; failed=1; }
+	kill "$ticker" && wait "$ticker" 2>/dev/null
 	summary+=("$(printf '%-7s %-14s %4d s   %s' "$word" "$name" $((SECONDS - began)) "$(detail "$log")")")
 }
 
