@@ -19,6 +19,15 @@ func Now() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
+// Asleep returns how much of the time since boot the machine slept.
+func Asleep() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		panic("clock: reading CLOCK_MONOTONIC: " + err.Error())
+	}
+	return Now() - time.Duration(ts.Nano())
+}
+
 // BootID returns the kernel's random name for this boot, a UUID in lower case.
 func BootID() (string, error) {
 	f, err := os.Open("/proc/sys/kernel/random/boot_id")

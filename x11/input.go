@@ -21,8 +21,9 @@ const (
 type Device struct {
 	ID       uint16
 	Use      DeviceUse
-	Name     string  // at most 128 bytes
-	Absolute [2]bool // whether the first two axes report places, not moves
+	Name     string     // at most 128 bytes
+	Absolute [2]bool    // whether the first two axes report places, not moves
+	Span     [2]float64 // from the least to the most value of the first two axes, 0 if not known
 }
 
 const (
@@ -114,9 +115,12 @@ func (d *Device) class(s *scan) {
 	}
 	body.take(2) // source
 	axis := body.u16()
-	body.take(4 + 8 + 8 + 8 + 4) // label, least, most, value, resolution
+	body.take(4) // label
+	least, most := body.fixed(), body.fixed()
+	body.take(8 + 4) // value, resolution
 	if mode := body.u8(); axis < 2 && !body.short {
 		d.Absolute[axis] = mode == 1
+		d.Span[axis] = max(most-least, 0)
 	}
 }
 

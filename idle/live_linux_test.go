@@ -1,0 +1,348 @@
+package idle
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"stepaway/clock"
+	"stepaway/session"
+	"stepaway/x11"
+)
+
+const patience = 30 * time.Second
+
+// server is an Xvfb of this test's own.
+type server struct {
+	display, authority string
+	cmd                *exec.Cmd
+}
+
+// xvfb starts a server with a cookie, of a free number or the one asked for.
+func xvfb(t testing.TB, authority string, args ...string) *server {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cmd := exec.Command("Xvfb", append(args, "-displayfd", "3", "-auth", authority, "-nolisten", "tcp", "-screen", "0", "640x480x24")...)
+	cmd.ExtraFiles = []*os.File{w}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("starting Xvfb (run `make deps`): %v", err)
+	}
+	w.Close()
+	line, err := bufio.NewReader(r).ReadString('\n')
+	s := &server{":" + strings.TrimSpace(line), authority, cmd}
+	t.Cleanup(s.kill)
+	if err != nil {
+		t.Fatalf("Xvfb did not start: %v", err)
+	}
+	return s
+}
+
+func (s *server) kill() {
+	s.cmd.Process.Kill()
+	s.cmd.Wait()
+}
+
+// authority writes a cookie for every display of any host.
+func authority(t testing.TB, fill string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "Xauthority")
+	b := []byte{0xff, 0xff, 0, 0, 0, 0}
+	for _, field := range []string{"MIT-MAGIC-COOKIE-1", strings.Repeat(fill, 16)} {
+		b = binary.BigEndian.AppendUint16(b, uint16(len(field)))
+		b = append(b, field...)
+	}
+	must(t, os.WriteFile(path, b, 0o600))
+	return path
+}
+
+func (s *server) do(t testing.TB, args ...string) {
+	t.Helper()
+	cmd := exec.Command("xdotool", args...)
+	cmd.Env = append(os.Environ(), "DISPLAY="+s.display, "XAUTHORITY="+s.authority)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("xdotool %v: %v %s (run `make deps` if it is missing)", args, err, out)
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func watch(t testing.TB, o Options, s ...session.Session) *Watch {
+	t.Helper()
+	o.Log = slog.New(slog.NewTextHandler(testLog{t}, nil))
+	w := NewWatch(o)
+	t.Cleanup(w.Close)
+	w.Follow(s)
+	return w
+}
+
+type testLog struct{ t testing.TB }
+
+func (l testLog) Write(b []byte) (int, error) {
+	l.t.Log(strings.TrimSpace(string(b)))
+	return len(b), nil
+}
+
+func latest(t testing.TB, w *Watch, id string) Input {
+	t.Helper()
+	in, ok := w.Latest(id)
+	if !ok {
+		t.Fatalf("session %s is not followed", id)
+	}
+	return in
+}
+
+// until waits for the watch to say something, and only looks again when it says so.
+func until(t testing.TB, w *Watch, id, what string, ok func(Input) bool) Input {
+	t.Helper()
+	after := time.After(patience)
+	for {
+		in := latest(t, w, id)
+		if ok(in) {
+			return in
+		}
+		select {
+		case <-w.Changed():
+		case <-after:
+			t.Fatalf("waiting for %s: %+v, %s", what, in, w.Choice(id).Why)
+		}
+	}
+}
+
+func readable(in Input) bool    { return in.Readable }
+func notReadable(in Input) bool { return !in.Readable }
+
+func since(at time.Duration) func(Input) bool {
+	return func(in Input) bool { return in.At >= at }
+}
+
+func me(kind session.Kind) session.Session {
+	return session.Session{ID: "c1", UID: uint32(os.Getuid()), Kind: kind, Active: true}
+}
+
+func TestDisplaySeesKeysButtonsAndMoves(t *testing.T) {
+	x := xvfb(t, authority(t, "a"))
+	w := watch(t, Options{Display: x.display, Authority: x.authority}, me(session.X11))
+	until(t, w, "c1", "the display", readable)
+	if c := w.Choice("c1"); c.Source != X11 || !strings.Contains(c.Why, "injected input counts") {
+		t.Fatalf("choice %+v", c)
+	}
+	for _, args := range [][]string{{"key", "a"}, {"click", "1"}, {"click", "4"}, {"mousemove_relative", "30", "0"}} {
+		before := clock.Now()
+		x.do(t, args...)
+		done := clock.Now()
+		in := until(t, w, "c1", args[0], since(before-5*time.Millisecond))
+		if in.At > done+5*time.Millisecond {
+			t.Errorf("%v: seen at %v, done between %v and %v", args, in.At, before, done)
+		}
+	}
+	if in := latest(t, w, "c1"); in.InjectedCount != 0 {
+		t.Errorf("%+v: counted as injected where nothing else comes", in)
+	}
+}
+
+// Input after a quiet second is told at once: not after the second that later input may wait.
+func TestFirstInputIsToldAtOnce(t *testing.T) {
+	x := xvfb(t, authority(t, "a"))
+	w := watch(t, Options{Display: x.display, Authority: x.authority}, me(session.X11))
+	until(t, w, "c1", "the display", readable)
+	best := time.Hour
+	for range 3 {
+		time.Sleep(2100 * time.Millisecond)
+		before := clock.Now()
+		x.do(t, "key", "a")
+		until(t, w, "c1", "the key", since(before-5*time.Millisecond))
+		best = min(best, clock.Now()-before)
+	}
+	if best > 500*time.Millisecond {
+		t.Errorf("told after %v", best)
+	}
+}
+
+func TestSmallMovesAreNoInput(t *testing.T) {
+	x := xvfb(t, authority(t, "a"))
+	w := watch(t, Options{Display: x.display, Authority: x.authority}, me(session.X11))
+	until(t, w, "c1", "the display", readable)
+	for range 8 {
+		x.do(t, "mousemove_relative", "4", "0", "mousemove_relative", "--", "-4", "0")
+	}
+	mark := clock.Now()
+	x.do(t, "key", "a") // what came before it was looked at no later than this
+	in := until(t, w, "c1", "the key", func(in Input) bool { return in.At != 0 })
+	if in.At < mark-5*time.Millisecond {
+		t.Errorf("a tremble at %v counted; the key came after %v", in.At, mark)
+	}
+}
+
+func TestInjectedInputDoesNotCountBesideHardware(t *testing.T) {
+	x := xvfb(t, authority(t, "a"))
+	w := newWatch(Options{Display: x.display, Authority: x.authority}, hooks{assumeHardware: true})
+	t.Cleanup(w.Close)
+	w.Follow([]session.Session{me(session.X11)})
+	until(t, w, "c1", "the display", readable)
+	before := clock.Now()
+	x.do(t, "key", "a", "click", "1", "mousemove_relative", "50", "50")
+	in := until(t, w, "c1", "injected input", func(in Input) bool { return in.InjectedCount > 0 })
+	if in.At != 0 || in.Injected < before-5*time.Millisecond || in.Injected > clock.Now() {
+		t.Errorf("%+v", in)
+	}
+}
+
+func TestDisplayThatDiesAndComesBack(t *testing.T) {
+	auth := authority(t, "a")
+	x := xvfb(t, auth)
+	w := watch(t, Options{Display: x.display, Authority: auth}, me(session.X11))
+	until(t, w, "c1", "the display", readable)
+	x.do(t, "key", "a")
+	seen := until(t, w, "c1", "the key", func(in Input) bool { return in.At != 0 })
+	x.kill()
+	in := until(t, w, "c1", "the end of the display", notReadable)
+	if in.At != seen.At {
+		t.Errorf("input moved from %v to %v when the display died", seen.At, in.At)
+	}
+	if c := w.Choice("c1"); c.Source != None || !strings.Contains(c.Why, "ret=none] lost: ") {
+		t.Errorf("choice %+v", c)
+	}
+	again := xvfb(t, auth, x.display)
+	until(t, w, "c1", "the display again", readable)
+	before := clock.Now()
+	again.do(t, "key", "a")
+	until(t, w, "c1", "the key", since(before-5*time.Millisecond))
+}
+
+func TestWrongCookieIsUnreadableAndSaysSo(t *testing.T) {
+	x := xvfb(t, authority(t, "a"))
+	for name, file := range map[string]string{"wrong": authority(t, "b"), "none": filepath.Join(t.TempDir(), "none")} {
+		w := watch(t, Options{Display: x.display, Authority: file}, me(session.X11))
+		deadline := time.Now().Add(patience)
+		for !strings.Contains(w.Choice("c1").Why, "refused") {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %+v", name, w.Choice("c1"))
+			}
+			<-w.Changed()
+		}
+		if in := latest(t, w, "c1"); in.Readable || in.At != 0 {
+			t.Errorf("%s: %+v", name, in)
+		}
+	}
+}
+
+func TestServersWithoutXInputShowTheirIdleCounter(t *testing.T) {
+	x := xvfb(t, authority(t, "a"), "-extension", "XInputExtension")
+	w := watch(t, Options{Display: x.display, Authority: x.authority}, me(session.X11))
+	until(t, w, "c1", "the display", readable)
+	c := w.Choice("c1")
+	if strings.Contains(c.Why, "idle counter") == strings.Contains(c.Why, "no hardware on this display") {
+		t.Errorf("choice %+v", c) // a server may refuse to do without; then it is read as ever
+	}
+	for range 2 {
+		before := clock.Now()
+		x.do(t, "key", "a")
+		until(t, w, "c1", "the key", since(before-5*time.Millisecond))
+	}
+}
+
+// As root, the display and its cookie are found through the session's processes.
+func TestCookieIsFoundThroughTheSession(t *testing.T) {
+	x := xvfb(t, authority(t, "a"))
+	proc := t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(proc, "4321"), 0o755))
+	env := "PATH=/bin\x00DISPLAY=" + x.display + ".0\x00XAUTHORITY=" + x.authority + "\x00"
+	must(t, os.WriteFile(filepath.Join(proc, "4321", "environ"), []byte(env), 0o600))
+	none := t.TempDir()
+	s := me(session.X11)
+	s.Remote = true
+	w := watch(t, Options{Root: true, ProcDir: proc, InputDir: none, SysDir: none, RunDir: none}, s)
+	until(t, w, "c1", "the display", readable)
+	before := clock.Now()
+	x.do(t, "key", "a")
+	until(t, w, "c1", "the key", since(before-5*time.Millisecond))
+}
+
+// A server of a third user is not believed, whatever it says.
+func TestServerOfAnotherUserIsNotBelieved(t *testing.T) {
+	x := xvfb(t, authority(t, "a"))
+	c, err := dialOwn(context.Background(), x.display, cookieOf(t, x), uint32(os.Getuid()))
+	must(t, err)
+	c.Close()
+	if os.Getuid() == 0 {
+		return // root's servers are everybody's
+	}
+	if c, err := dialOwn(context.Background(), x.display, cookieOf(t, x), uint32(os.Getuid())+1); err == nil {
+		c.Close()
+		t.Error("believed")
+	}
+}
+
+func TestFollowedSetChangesAndCloseLeavesNothing(t *testing.T) {
+	x := xvfb(t, authority(t, "a"))
+	goroutines, files := runtime.NumGoroutine(), fds(t)
+	w := NewWatch(Options{Display: x.display, Authority: x.authority})
+	w.Follow([]session.Session{me(session.X11)})
+	until(t, w, "c1", "the display", readable)
+	x.do(t, "key", "a")
+	until(t, w, "c1", "the key", func(in Input) bool { return in.At != 0 })
+	w.Follow(nil)
+	if _, ok := w.Latest("c1"); ok {
+		t.Error("a session that is no longer followed is told of")
+	}
+	w.Follow([]session.Session{me(session.X11)})
+	until(t, w, "c1", "the display", readable)
+	w.Close()
+	w.Close()
+	w.Follow([]session.Session{me(session.X11)})
+	if _, ok := w.Latest("c1"); ok {
+		t.Error("a closed watch follows")
+	}
+	gone := time.Now().Add(patience)
+	for runtime.NumGoroutine() > goroutines || fds(t) > files {
+		if time.Now().After(gone) {
+			t.Fatalf("%d goroutines and %d files, before %d and %d", runtime.NumGoroutine(), fds(t), goroutines, files)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func fds(t testing.TB) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	return len(list)
+}
+
+func BenchmarkLatest(b *testing.B) {
+	w := NewWatch(Options{})
+	defer w.Close()
+	var all []session.Session
+	for i := range 20 {
+		all = append(all, session.Session{ID: strconv.Itoa(i), Kind: session.Wayland})
+	}
+	w.Follow(all)
+	for b.Loop() {
+		w.Latest("7")
+	}
+}
+
+func cookieOf(t testing.TB, x *server) x11.Cookie {
+	t.Helper()
+	c, err := x11.ReadCookie(x.authority, x.display)
+	must(t, err)
+	return c
+}
