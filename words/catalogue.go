@@ -8,21 +8,20 @@ const (
 	Product Key = iota
 
 	// The warning: a title with the time left, and what happens then.
-	WarnLock               // {left}
-	WarnLockWhat           //
-	WarnDisconnect         // {left}
-	WarnDisconnectWhat     //
-	WarnSignOut            // {left}
-	WarnSignOutWhat        //
-	WarnClose              // {left} {clients}
-	WarnCloseWhat          // {clients}
-	WarnCloseAndLock       // {left}
-	WarnCloseAndLockWhat   // {clients}
-	WarnHow                // how to go on
-	Continue               // the button
-	SomeClients            // {clients} when their names are not known
-	TerminalWarning        // {left}: one line on a text terminal whose session will be ended
-	TerminalWarningGeneral // {left}: the same where it is locked or closed
+	WarnLock             // {left}
+	WarnLockWhat         //
+	WarnDisconnect       // {left}
+	WarnDisconnectWhat   //
+	WarnSignOut          // {left}
+	WarnSignOutWhat      //
+	WarnClose            // {left} {clients}
+	WarnCloseWhat        // {clients}
+	WarnCloseAndLock     // {left}
+	WarnCloseAndLockWhat // {clients}
+	WarnHow              // how to go on
+	Continue             // the button
+	SomeClients          // {clients} when their names are not known
+	TerminalWarning      // {left}: one line on a text terminal whose session will be ended
 
 	// The tray's first line.
 	TimeLeft     // {left}
@@ -93,8 +92,6 @@ var texts = [keys][languages]string{
 	SomeClients: {"the patient record programs", "los programas de historia clínica"},
 	TerminalWarning: {"Stepaway: this session ends in {left} because nobody has used it. Press a key to continue.",
 		"Stepaway: esta sesión termina en {left} porque nadie la ha usado. Pulse una tecla para continuar."},
-	TerminalWarningGeneral: {"Stepaway: this session is secured in {left} because nobody has used it. Press a key to continue.",
-		"Stepaway: esta sesión se protege en {left} porque nadie la ha usado. Pulse una tecla para continuar."},
 
 	TimeLeft:     {"Time left: {left}", "Tiempo restante: {left}"},
 	TimeUp:       {"Time is up: securing this session", "Se acabó el tiempo: protegiendo esta sesión"},

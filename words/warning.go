@@ -15,15 +15,15 @@ var warnings = map[string]pair{
 	"close-clients-and-lock": {WarnCloseAndLock, WarnCloseAndLockWhat},
 }
 
-// Warning is what a warning says: a title with the time left, and a body: what happens, and how to go on.
+// Warning is what a warning says: a title with the time left, and what will happen. WarnHow says how to go on.
 // clients are the names of the programs that will be closed, or empty.
-func (c Catalogue) Warning(action, clients string, left time.Duration) (title, body string) {
+func (c Catalogue) Warning(action, clients string, left time.Duration) (title, what string) {
 	p, ok := warnings[action]
 	if !ok {
 		p = warnings["lock"]
 	}
 	fills := []string{"left", c.Countdown(left), "clients", c.Clients(clients)}
-	return c.Text(p.title, fills...), c.Text(p.what, fills...) + " " + c.Text(WarnHow)
+	return c.Text(p.title, fills...), c.Text(p.what, fills...)
 }
 
 // Clients is names, or words for them when there are none.
@@ -32,14 +32,4 @@ func (c Catalogue) Clients(names string) string {
 		return c.Text(SomeClients)
 	}
 	return names
-}
-
-// Terminal is the line of a warning on a text terminal, without line breaks.
-func (c Catalogue) Terminal(action string, left time.Duration) string {
-	k := TerminalWarningGeneral
-	switch action {
-	case "lock", "disconnect", "sign-out", "":
-		k = TerminalWarning // a text session has nothing that locks: it is ended
-	}
-	return c.Text(k, "left", c.Countdown(left))
 }

@@ -105,10 +105,6 @@ func TestWarning(t *testing.T) {
 			if !strings.Contains(title, "4:32") || gap.MatchString(title+body) {
 				t.Errorf("%s in language %d: %q, %q", action, l, title, body)
 			}
-			line := In(l).Terminal(action, time.Minute)
-			if !strings.Contains(line, "1:00") || gap.MatchString(line) {
-				t.Errorf("%s in language %d: %q", action, l, line)
-			}
 		}
 	}
 	title, body := In(English).Warning("close-clients", "Example EHR", 9*time.Second)
