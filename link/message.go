@@ -100,11 +100,12 @@ type State struct {
 	DeadlineMS int64  `json:"deadline_ms"` // when the session must be secured
 	LimitMS    int64  `json:"limit_ms"`
 	WarningMS  int64  `json:"warning_ms"`
-	Action     string `json:"action"`  // lock, disconnect, sign-out, close-clients, close-clients-and-lock
-	Role       string `json:"role"`    // role that gave the limit, or empty for the default
-	Source     string `json:"source"`  // where input is read
-	Courier    string `json:"courier"` // up, down, none: whether records reach the collector
-	Unsent     uint64 `json:"unsent"`  // records waiting on this machine
+	Action     string `json:"action"`            // lock, disconnect, sign-out, close-clients, close-clients-and-lock
+	Clients    string `json:"clients,omitempty"` // names of the programs that the action closes, or empty
+	Role       string `json:"role"`              // role that gave the limit, or empty for the default
+	Source     string `json:"source"`            // where input is read
+	Courier    string `json:"courier"`           // up, down, none: whether records reach the collector
+	Unsent     uint64 `json:"unsent"`            // records waiting on this machine
 }
 
 // Events hands events to the courier, in order of N. The courier answers with Stored.

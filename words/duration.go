@@ -41,13 +41,17 @@ func (c Catalogue) Length(d time.Duration) string {
 	return c.Text(HoursAndMinutes, "h", strconv.Itoa(h), "m", strconv.Itoa(m))
 }
 
-// Remaining is a length of time to the minute, rounded down so that it never promises more than there is;
-// in the last minute to the second.
-func (c Catalogue) Remaining(d time.Duration) string {
-	if d > time.Minute {
-		d = d.Truncate(time.Minute)
+// Remaining is a length of time to the nearest minute, and from a minute on down to the second. until is the
+// length at which the words change.
+func (c Catalogue) Remaining(d time.Duration) (text string, until time.Duration) {
+	switch {
+	case d <= 0:
+		return c.Length(0), 0
+	case d <= time.Minute:
+		return c.Length(d), time.Duration(WholeSeconds(d)-1) * time.Second
 	}
-	return c.Length(d)
+	whole := d.Round(time.Minute)
+	return c.Length(whole), max(whole-time.Minute/2-1, time.Minute-time.Second)
 }
 
 func (c Catalogue) count(n int, one, many Key) string {

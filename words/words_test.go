@@ -83,18 +83,41 @@ func TestTimes(t *testing.T) {
 		{28*time.Second - 1, "28 seconds", "28 seconds", "28 seconds"},
 		{time.Minute, "1:00", "1 minute", "1 minute"},
 		{time.Minute + 1, "1:01", "1:01 min", "1 minute"},
-		{4*time.Minute + 32*time.Second, "4:32", "4:32 min", "4 minutes"},
+		{4*time.Minute + 32*time.Second, "4:32", "4:32 min", "5 minutes"},
 		{15 * time.Minute, "15:00", "15 minutes", "15 minutes"},
 		{time.Hour, "60:00", "1 hour", "1 hour"},
-		{90*time.Minute + 59*time.Second, "90:59", "1 h 30 min", "1 h 30 min"},
+		{90*time.Minute + 59*time.Second, "90:59", "1 h 30 min", "1 h 31 min"},
 		{8 * time.Hour, "480:00", "8 hours", "8 hours"},
 	} {
-		if a, b, r := en.Countdown(c.d), en.Length(c.d), en.Remaining(c.d); a != c.countdown || b != c.length || r != c.r {
+		r, _ := en.Remaining(c.d)
+		if a, b := en.Countdown(c.d), en.Length(c.d); a != c.countdown || b != c.length || r != c.r {
 			t.Errorf("%v: %q %q %q, want %q %q %q", c.d, a, b, r, c.countdown, c.length, c.r)
 		}
 	}
 	if got := es.Length(30 * time.Minute); got != "30 minutos" {
 		t.Errorf("Spanish: %q", got)
+	}
+}
+
+// The words of Remaining hold until the length it names, and not longer.
+func TestRemainingHoldsUntilItSays(t *testing.T) {
+	en := In(English)
+	changes := 0
+	for d := 20*time.Minute + 7; d > 0; changes++ {
+		text, until := en.Remaining(d)
+		if until >= d || until < 0 {
+			t.Fatalf("at %v until %v", d, until)
+		}
+		if just, _ := en.Remaining(until + 1); just != text {
+			t.Errorf("%q at %v is already %q at %v", text, d, just, until+1)
+		}
+		if next, _ := en.Remaining(until); next == text {
+			t.Errorf("%q at %v is still so at %v", text, d, until)
+		}
+		d = until
+	}
+	if changes != 20+59 {
+		t.Errorf("%d changes", changes)
 	}
 }
 
