@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,6 +31,11 @@ type server struct {
 // xvfb starts a server with a cookie, of a free number or the one asked for.
 func xvfb(t testing.TB, authority string, args ...string) *server {
 	t.Helper()
+	return xvfbAs(t, nil, authority, args...)
+}
+
+func xvfbAs(t testing.TB, as *syscall.Credential, authority string, args ...string) *server {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -37,6 +43,7 @@ func xvfb(t testing.TB, authority string, args ...string) *server {
 	defer r.Close()
 	cmd := exec.Command("Xvfb", append(args, "-displayfd", "3", "-auth", authority, "-nolisten", "tcp", "-screen", "0", "640x480x24")...)
 	cmd.ExtraFiles = []*os.File{w}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting Xvfb (run `make deps`): %v", err)
 	}
@@ -245,18 +252,25 @@ func TestWrongCookieIsUnreadableAndSaysSo(t *testing.T) {
 }
 
 func TestServersWithoutXInputShowTheirIdleCounter(t *testing.T) {
-	x := xvfb(t, authority(t, "a"), "-extension", "XInputExtension")
-	w := watch(t, Options{Display: x.display, Authority: x.authority}, me(session.X11))
+	x := xvfb(t, authority(t, "a"))
+	w := newWatch(Options{Display: x.display, Authority: x.authority}, hooks{noRaw: true})
+	t.Cleanup(w.Close)
+	w.Follow([]session.Session{me(session.X11)})
 	until(t, w, "c1", "the display", readable)
-	c := w.Choice("c1")
-	if strings.Contains(c.Why, "idle counter") == strings.Contains(c.Why, "no hardware on this display") {
-		t.Errorf("choice %+v", c) // a server may refuse to do without; then it is read as ever
+	if c := w.Choice("c1"); !strings.Contains(c.Why, "idle counter, injected input counts") {
+		t.Errorf("choice %+v", c)
 	}
-	for range 2 {
+	for range 2 { // while there is input, and after a quiet time
 		before := clock.Now()
 		x.do(t, "key", "a")
-		until(t, w, "c1", "the key", since(before-5*time.Millisecond))
+		done := clock.Now()
+		if in := until(t, w, "c1", "the key", since(before-5*time.Millisecond)); in.At > done+5*time.Millisecond {
+			t.Errorf("seen at %v, done at %v", in.At, done)
+		}
+		time.Sleep(2100 * time.Millisecond)
 	}
+	x.kill()
+	until(t, w, "c1", "the end of the display", notReadable)
 }
 
 // As root, the display and its cookie are found through the session's processes.
@@ -276,18 +290,28 @@ func TestCookieIsFoundThroughTheSession(t *testing.T) {
 	until(t, w, "c1", "the key", since(before-5*time.Millisecond))
 }
 
-// A server of a third user is not believed, whatever it says.
+// A server of a third user is neither believed nor shown the cookie.
 func TestServerOfAnotherUserIsNotBelieved(t *testing.T) {
-	x := xvfb(t, authority(t, "a"))
-	c, err := dialOwn(context.Background(), x.display, cookieOf(t, x), uint32(os.Getuid()))
-	must(t, err)
-	c.Close()
-	if os.Getuid() == 0 {
-		return // root's servers are everybody's
+	auth := authority(t, "a")
+	stranger := uint32(os.Getuid())
+	var as *syscall.Credential
+	if stranger == 0 {
+		stranger = 65534
+		as = &syscall.Credential{Uid: stranger, Gid: stranger}
 	}
-	if c, err := dialOwn(context.Background(), x.display, cookieOf(t, x), uint32(os.Getuid())+1); err == nil {
-		c.Close()
-		t.Error("believed")
+	x := xvfbAs(t, as, "/dev/null")
+	_, err := dialOwn(context.Background(), x.display, x11.Cookie{Name: "MIT-MAGIC-COOKIE-1"}, stranger+1)
+	if err == nil || !strings.Contains(err.Error(), "belongs to uid") {
+		t.Errorf("dialled: %v", err)
+	}
+	s := me(session.X11)
+	s.UID = stranger + 1
+	w := watch(t, Options{Display: x.display, Authority: auth}, s)
+	for !strings.Contains(w.Choice("c1").Why, "belongs to uid") {
+		<-w.Changed()
+	}
+	if in := latest(t, w, "c1"); in.Readable {
+		t.Errorf("%+v", in)
 	}
 }
 
@@ -338,11 +362,4 @@ func BenchmarkLatest(b *testing.B) {
 	for b.Loop() {
 		w.Latest("7")
 	}
-}
-
-func cookieOf(t testing.TB, x *server) x11.Cookie {
-	t.Helper()
-	c, err := x11.ReadCookie(x.authority, x.display)
-	must(t, err)
-	return c
 }

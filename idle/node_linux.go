@@ -14,6 +14,7 @@ import (
 // hooks stand in for what a test cannot have.
 type hooks struct {
 	assumeHardware bool              // every display has hardware
+	noRaw          bool              // no server has XInput 2.2
 	ioctl          func(*node) error // in place of setDevice
 }
 

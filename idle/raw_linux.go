@@ -2,6 +2,7 @@ package idle
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"stepaway/clock"
@@ -52,6 +53,9 @@ const drainMost = 50_000
 
 func (f *follower) listenRaw(ctx context.Context, d *display) (*raw, error) {
 	r := &raw{f: f, conn: d.conn, pointers: map[uint16]*pointer{}}
+	if f.w.hooks.noRaw {
+		return nil, errors.New("x11: not asked for")
+	}
 	if err := r.conn.InitInput2(); err != nil {
 		return nil, err
 	}

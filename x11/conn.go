@@ -15,6 +15,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -46,8 +47,9 @@ type Conn struct {
 	close   sync.Once
 }
 
-// Dial connects to a display of this machine, ":7" or ":7.0". It ends when ctx does.
-func Dial(ctx context.Context, display string, cookie Cookie) (*Conn, error) {
+// Dial connects to a display of this machine, ":7" or ":7.0". It ends when ctx does. Where owners are given, the
+// server must run as one of them: any user may take the name of a display that is free, and would be shown the cookie.
+func Dial(ctx context.Context, display string, cookie Cookie, owners ...uint32) (*Conn, error) {
 	n, err := displayNumber(display)
 	if err != nil {
 		return nil, err
@@ -61,13 +63,30 @@ func Dial(ctx context.Context, display string, cookie Cookie) (*Conn, error) {
 			return nil, fmt.Errorf("x11: connecting to display %s: %w", display, err)
 		}
 	}
-	c, err := greet(ctx, nc, cookie)
+	var c *Conn
+	if err = checkOwner(nc, owners); err == nil {
+		c, err = greet(ctx, nc, cookie)
+	}
 	if err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("x11: display %s: %w", display, err)
 	}
 	return c, nil
 }
+
+func checkOwner(nc net.Conn, owners []uint32) error {
+	if len(owners) == 0 {
+		return nil
+	}
+	_, uid, err := listener(nc)
+	if err == nil && !slices.Contains(owners, uid) {
+		err = fmt.Errorf("its server belongs to uid %d, not to %d", uid, owners)
+	}
+	return err
+}
+
+// Server returns the process and the user that listen at the display, by the kernel's word.
+func (c *Conn) Server() (pid int, uid uint32, err error) { return listener(c.c) }
 
 // greet says who we are and reads who the server is.
 func greet(ctx context.Context, nc net.Conn, cookie Cookie) (*Conn, error) {

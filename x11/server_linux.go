@@ -10,10 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Server returns the process and the user that listen at the display, by the kernel's word. A display's name in
-// /tmp may be taken by any user: believe a server only if it is the session's own or root's.
-func (c *Conn) Server() (pid int, uid uint32, err error) {
-	raw, err := rawConn(c.c)
+// listener asks the kernel who listens at the other end.
+func listener(c net.Conn) (pid int, uid uint32, err error) {
+	raw, err := rawConn(c)
 	if err != nil {
 		return 0, 0, fmt.Errorf("x11: asking whose the server is: %w", err)
 	}

@@ -12,7 +12,6 @@ func ReadCookie(path, display string, owners ...uint32) (Cookie, error) {
 	return Cookie{}, errNotHere
 }
 
-// Server is not on this system yet.
-func (c *Conn) Server() (pid int, uid uint32, err error) { return 0, 0, errNotHere }
+func listener(net.Conn) (pid int, uid uint32, err error) { return 0, 0, errNotHere }
 
 func readArrived(net.Conn, []byte) (int, error) { return 0, errNotHere }
