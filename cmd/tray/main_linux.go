@@ -1,0 +1,98 @@
+//go:build cgo
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/getlantern/systray"
+)
+
+// goodbye bounds the time for taking everything off the screen at the end.
+const goodbye = 3 * time.Second
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("stepaway-tray: ")
+	socket, done := flags()
+	if done {
+		return
+	}
+	if err := run(socket); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func flags() (socket string, done bool) {
+	f := flag.NewFlagSet("stepaway-tray", flag.ExitOnError)
+	f.StringVar(&socket, "link", "/run/stepaway/link.sock", "`socket` of the enforcer")
+	ask := f.Bool("version", false, "print the version and exit")
+	f.Usage = func() {
+		fmt.Fprintf(f.Output(), "Usage: stepaway-tray [--link SOCKET] [--version]\n\nShows the time left and the warning. Started at logon.\n\n")
+		f.PrintDefaults()
+	}
+	_ = f.Parse(os.Args[1:])
+	if f.NArg() > 0 {
+		f.SetOutput(os.Stderr)
+		f.Usage()
+		os.Exit(2)
+	}
+	if *ask {
+		fmt.Println("stepaway-tray", version)
+	}
+	return socket, *ask
+}
+
+func run(socket string) error {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		lock, err := single(dir, sessionName())
+		if err != nil {
+			return err
+		}
+		defer lock.Close()
+		os.Setenv("TMPDIR", dir) // where systray keeps its icon: private, and gone after the logout
+	}
+	if !haveDisplay() {
+		return errors.New("no display: stepaway-tray runs in a graphical session")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer stop()
+	var failed error
+	ended := make(chan struct{})
+	systray.Run(func() {
+		failed = newApp(socket, sessionID()).run(ctx)
+		close(ended)
+		systray.Quit()
+	}, nil)
+	select {
+	case <-ended:
+	case <-time.After(goodbye):
+	}
+	return failed
+}
+
+// sessionID is logind's name of this session; without one the enforcer finds it.
+func sessionID() string {
+	if id := os.Getenv("XDG_SESSION_ID"); id != "" {
+		return id
+	}
+	return "self"
+}
+
+// sessionName tells the sessions of one user apart.
+func sessionName() string {
+	for _, name := range []string{"XDG_SESSION_ID", "WAYLAND_DISPLAY", "DISPLAY"} {
+		if v := os.Getenv(name); v != "" {
+			return v
+		}
+	}
+	return "self"
+}
