@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"stepaway/collector"
+)
+
+// list is a flag that may be given several times.
+type list []string
+
+func (l *list) String() string     { return strings.Join(*l, ",") }
+func (l *list) Set(s string) error { *l = append(*l, s); return nil }
+
+func initVerb(_ context.Context, args []string) error {
+	fs := flags("init", "Makes the data directory with a CA, the key that signs acknowledgements, and a server certificate for\nlocalhost, this host and every --host.")
+	dir := dataFlag(fs)
+	var hosts list
+	fs.Var(&hosts, "host", "`name` or address that workstations reach the collector by; may be repeated")
+	if _, err := parse(fs, args); err != nil {
+		return err
+	}
+	for _, h := range hosts {
+		if h == "" || strings.ContainsAny(h, "/: ") && !strings.Contains(h, "::") {
+			return wrong(fs, "--host %q: want a bare name or address, without scheme and port", h)
+		}
+	}
+	a, err := collector.Init(*dir, hosts, time.Now())
+	if err != nil {
+		return err
+	}
+	s, err := collector.OpenSQLite(*dir)
+	if err != nil {
+		return err
+	}
+	if err := s.Close(); err != nil {
+		return err
+	}
+	fmt.Printf("collector made in %s\nCA fingerprint %s\n", *dir, a.Fingerprint())
+	return nil
+}

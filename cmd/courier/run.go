@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"stepaway/audit"
+	"stepaway/courier"
+	"stepaway/link"
+	"stepaway/policy"
+	"stepaway/policy/file"
+	"stepaway/sdnotify"
+	"stepaway/spool"
+)
+
+// running is one `run`.
+type running struct {
+	state  state
+	policy string
+	link   string
+	log    *slog.Logger
+	ready  bool
+}
+
+// errChanged ends a round because enrolment or policy changed.
+var errChanged = errors.New("enrolment or policy changed")
+
+func run(args []string) error {
+	fl := flags("run", "Keeps events and carries them to the collector until it is told to stop.")
+	dir := stateFlag(fl)
+	policyPath := fl.String("policy", defaultPolicy, "policy `file`; its collector takes the place of the one enrolled at")
+	socket := fl.String("link", defaultLink, "`socket` of the agent")
+	if err := parse(fl, args); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	r := &running{state: state(*dir), policy: *policyPath, link: *socket, log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	return r.rounds(ctx)
+}
+
+// rounds opens the spool and works, again whenever enrolment or policy changed, the spool proved damaged or
+// its disk did not let it be opened.
+func (r *running) rounds(ctx context.Context) error {
+	for {
+		err := r.round(ctx)
+		switch {
+		case ctx.Err() != nil:
+			_, _ = sdnotify.Send(sdnotify.Stopping)
+			return err
+		case errors.Is(err, errChanged):
+			r.log.Info("beginning anew", "why", err)
+			continue
+		case errors.Is(err, spool.ErrBusy):
+			return fmt.Errorf("%w; stop it, or give this one a directory of its own with --state", err)
+		case !r.ready && !errors.Is(err, spool.ErrDamaged):
+			return err
+		}
+		r.log.Error("spool failed, opening it again", "err", err)
+		if !pause(ctx, 5*time.Second) {
+			return nil
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (r *running) round(ctx context.Context) error {
+	watched := r.watched()
+	id, peer, err := r.peer()
+	if err != nil {
+		return err
+	}
+	if peer != nil {
+		defer peer.Close()
+	}
+	stamp := stamper()
+	s, found, err := spool.Open(r.state.spool(), spool.Options{Device: id.Device, Bound: id.Bound(), Stamp: stamp, Check: checker()})
+	if err != nil {
+		return err
+	}
+	r.log.Info("spool open", "epoch", found.Epoch, "head", found.Head, "acked", found.Acked)
+	if found.Code != "" {
+		r.log.Error("a new epoch was begun", "why", found.Code, "epoch_before", found.Before, "set_aside", found.Aside)
+	}
+	err = r.work(ctx, s, id.Device, peer, stamp, watched)
+	return errors.Join(err, s.Close())
+}
+
+func (r *running) work(ctx context.Context, s *spool.Spool, device audit.Label, peer *courier.Client,
+	stamp func(audit.Type) audit.Event, watched string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go r.watch(ctx, watched, cancel)
+	o := courier.Options{
+		Device: device, Version: ownVersion(), Stamp: stamp, Dial: r.dial, Log: r.log,
+		Fatal:   func(err error) bool { return errors.Is(err, spool.ErrDamaged) || errors.Is(err, spool.ErrClosed) },
+		Changed: func(c link.Courier) { _ = r.state.say(c) },
+	}
+	if peer != nil {
+		o.Peer = peer
+	}
+	c := courier.New(queue{s}, o)
+	o.Changed(c.Status())
+	if !r.ready {
+		r.ready = true
+		if _, err := sdnotify.Send(sdnotify.Ready); err != nil {
+			r.log.Warn("service manager not told", "err", err)
+		}
+	}
+	return c.Run(ctx)
+}
+
+// queue gives the courier its spool.
+type queue struct{ *spool.Spool }
+
+func (q queue) Position() courier.Position {
+	s := q.State()
+	return courier.Position{Epoch: s.Epoch, Head: s.Head, Acked: s.Acked, AckedHash: s.AckedHash, Proof: s.Proof, Bytes: s.Bytes}
+}
+
+// peer makes the client for the collector; nil when there is none. Before enrolment events bear no device.
+func (r *running) peer() (*courier.Identity, *courier.Client, error) {
+	id, err := courier.LoadIdentity(r.state.identity())
+	if errors.Is(err, courier.ErrNotEnrolled) {
+		r.log.Warn("no collector: events are kept on this machine", "err", err)
+		return &courier.Identity{}, nil, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w; enroll this device again", err)
+	}
+	o, err := r.fromPolicy()
+	if err != nil {
+		r.log.Warn("policy not used, the collector is the one enrolled at", "err", err)
+		o = courier.ClientOptions{}
+	}
+	c, err := courier.NewClient(id, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return id, c, nil
+}
+
+// fromPolicy reads what the policy says about the collector.
+func (r *running) fromPolicy() (o courier.ClientOptions, err error) {
+	l, _, err := file.Source{Path: r.policy, Owner: uint32(max(os.Geteuid(), 0))}.Load()
+	if errors.Is(err, fs.ErrNotExist) {
+		return o, nil
+	}
+	if err != nil {
+		return o, err
+	}
+	return fromCollector(l.Policy.Collector)
+}
+
+func fromCollector(c policy.Collector) (courier.ClientOptions, error) {
+	o := courier.ClientOptions{URL: c.URL}
+	if c.CA == "" {
+		return o, nil
+	}
+	body, err := os.ReadFile(c.CA)
+	if err != nil {
+		return o, fmt.Errorf("read the policy's collector CA: %w", err)
+	}
+	block, _ := pem.Decode(body)
+	if block == nil {
+		return o, fmt.Errorf("read the policy's collector CA: no certificate in %s", c.CA)
+	}
+	o.CA, err = x509.ParseCertificate(block.Bytes)
+	return o, err
+}
+
+// watched tells the files that decide about the collector apart by time and size.
+func (r *running) watched() string {
+	seen := ""
+	for _, path := range []string{r.state.identity() + "/collector.json", r.policy} {
+		if info, err := os.Stat(path); err == nil {
+			seen += fmt.Sprint(info.ModTime().UnixNano(), info.Size())
+		}
+		seen += ";"
+	}
+	return seen
+}
+
+// watchEvery is how often enrolment and policy are looked at.
+const watchEvery = 5 * time.Second
+
+func (r *running) watch(ctx context.Context, before string, end context.CancelCauseFunc) {
+	for pause(ctx, watchEvery) {
+		if r.watched() != before {
+			end(errChanged)
+			return
+		}
+	}
+}
+
+// dial connects to the agent, which must run as root or as ourselves.
+func (r *running) dial(ctx context.Context) (net.Conn, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "unix", r.link)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPeer(c.(*net.UnixConn)); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("agent's socket %s: %w", r.link, err)
+	}
+	return c, nil
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"stepaway/audit"
+	"stepaway/courier"
+	"stepaway/spool"
+)
+
+// statusNow is what `status --json` prints.
+type statusNow struct {
+	Running   bool      `json:"running"`
+	Device    string    `json:"device,omitempty"`
+	URL       string    `json:"url,omitempty"`
+	CertUntil time.Time `json:"certificate_until,omitzero"`
+	Epoch     string    `json:"epoch"`
+	Head      uint64    `json:"head"`
+	Acked     uint64    `json:"acked"`
+	Waiting   uint64    `json:"waiting"`
+	Bytes     int64     `json:"bytes"`
+	Dropped   int64     `json:"dropped"`
+	Collector string    `json:"collector"` // up, down, none, unknown
+	Code      string    `json:"code,omitempty"`
+}
+
+func status(args []string) error {
+	fl := flags("status", "Shows the spool and how the collector is reached.")
+	dir := stateFlag(fl)
+	asJSON := fl.Bool("json", false, "print JSON")
+	if err := parse(fl, args); err != nil {
+		return err
+	}
+	now, err := state(*dir).now()
+	if err != nil {
+		return err
+	}
+	if *asJSON {
+		return json.NewEncoder(os.Stdout).Encode(now)
+	}
+	now.print()
+	return nil
+}
+
+func (s state) now() (statusNow, error) {
+	n := statusNow{Running: spool.InUse(s.spool()), Collector: "unknown"}
+	if err := n.identity(s); err != nil {
+		return n, err
+	}
+	_, err := s.snapshot(func(path string) error {
+		st, err := spool.Read(path, func(audit.Record) error { return nil })
+		n.Epoch, n.Head, n.Acked, n.Waiting = st.Epoch, st.Head, st.Acked, st.Head-min(st.Acked, st.Head)
+		n.Bytes, n.Dropped = st.Bytes, st.Dropped
+		return err
+	})
+	if err != nil {
+		return n, err
+	}
+	if v, err := s.heard(); err == nil && n.Running {
+		n.Collector, n.Code = v.Collector, v.Code
+	}
+	return n, nil
+}
+
+func (n *statusNow) identity(s state) error {
+	id, err := courier.LoadIdentity(s.identity())
+	if errors.Is(err, courier.ErrNotEnrolled) {
+		n.Collector = "none"
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	n.Device, n.URL, n.CertUntil = string(id.Device), id.URL, id.Cert.Leaf.NotAfter
+	return nil
+}
+
+func (n statusNow) print() {
+	word := map[bool]string{true: "running", false: "not running"}[n.Running]
+	fmt.Printf("courier    %s\n", word)
+	if n.Device == "" {
+		fmt.Println("device     not enrolled")
+	} else {
+		fmt.Printf("device     %s, certificate until %s\n", n.Device, n.CertUntil.Format(time.DateOnly))
+	}
+	fmt.Printf("collector  %s %s %s\n", n.Collector, n.URL, n.Code)
+	fmt.Printf("spool      epoch %s, %d written, %d acknowledged, %d waiting, %d bytes\n", n.Epoch, n.Head, n.Acked, n.Waiting, n.Bytes)
+	if n.Dropped > 0 {
+		fmt.Printf("dropped    %d events for want of room\n", n.Dropped)
+	}
+}

@@ -1,0 +1,88 @@
+package spool
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// ackFile is what is known outside the spool's file, so that an older copy of it is noticed.
+type ackFile struct {
+	Epoch string `json:"epoch"`
+	Last  uint64 `json:"last"`
+	Hash  string `json:"hash"`
+	Proof string `json:"proof,omitempty"`
+	Head  uint64 `json:"head"` // last number written when this was noted
+}
+
+// readAck answers the zero value when there is no note or it cannot be read.
+func readAck(dir string) (ackFile, error) {
+	f, err := os.Open(filepath.Join(dir, ackName))
+	if err != nil {
+		return ackFile{}, err
+	}
+	defer f.Close()
+	body, err := io.ReadAll(io.LimitReader(f, 4096))
+	if err != nil {
+		return ackFile{}, err
+	}
+	var a ackFile
+	if err := json.Unmarshal(body, &a); err != nil {
+		return ackFile{}, fmt.Errorf("read %s: %w", ackName, err)
+	}
+	return a, nil
+}
+
+// writeAck notes the state beside the file. It comes after the transaction: stopped in between, the note
+// is behind, never ahead.
+func (s *Spool) writeAck() error {
+	s.noteMu.Lock()
+	defer s.noteMu.Unlock()
+	st := s.State()
+	a := ackFile{Epoch: st.Epoch, Last: st.Acked, Hash: st.AckedHash, Proof: st.Proof, Head: st.Head}
+	if a == s.noted {
+		return nil
+	}
+	body, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(s.dir, ackName), body); err != nil {
+		return fmt.Errorf("note the acknowledged position: %w", err)
+	}
+	s.noted = a
+	return nil
+}
+
+// writeFile replaces a file so that after a power cut it is the old one or the new one.
+func writeFile(path string, body []byte) error {
+	next := path + ".new"
+	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(body)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(next, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

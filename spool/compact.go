@@ -1,0 +1,43 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// compact writes a drained file that has grown large into a new one, since bbolt never gives space back.
+// Whatever fails leaves the old file in use.
+func (s *Spool) compact() error {
+	st := s.State()
+	if st.Acked != st.Head || st.Bytes <= s.o.CompactOver {
+		return nil
+	}
+	return s.send(&job{alone: s.exchange, done: make(chan struct{})})
+}
+
+// exchange runs on the writing goroutine, outside any transaction.
+func (s *Spool) exchange() error {
+	path := s.path() + ".new"
+	if err := os.RemoveAll(path); err != nil {
+		return fmt.Errorf("compact: %w", err)
+	}
+	db, err := openFile(path, false)
+	if err != nil {
+		return fmt.Errorf("compact: %w", err)
+	}
+	err = bolt.Compact(db, s.db, 1<<20)
+	if err == nil {
+		err = os.Rename(path, s.path())
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("compact: %w", err), db.Close(), os.Remove(path))
+	}
+	s.mu.Lock()
+	old := s.db
+	s.db = db
+	s.mu.Unlock()
+	return errors.Join(syncDir(s.dir), old.Close())
+}

@@ -1,0 +1,129 @@
+package spool
+
+import (
+	"fmt"
+
+	"stepaway/audit"
+)
+
+// begin continues the epoch in the file, or starts one: in a new file, in the place of a bad one, and when
+// the file is older than what is known to have been acknowledged.
+func (x *txn) begin(r *Report, found Found, known ackFile) error {
+	if r.Code != "" {
+		return x.replace(r, found, known)
+	}
+	if x.st.Epoch == "" {
+		x.newEpoch()
+		if known.Epoch == "" {
+			return nil
+		}
+		x.st.Previous = known.Epoch
+		r.Code, r.Before = "missing", known.Epoch
+		x.st.Adopt = true
+		return x.put(x.own(audit.SpoolRollback, audit.Facts{Ref: audit.MakeLabel(known.Epoch), From: known.Last + 1,
+			To: known.Head, Code: "missing"}))
+	}
+	if !x.older(known) {
+		return x.carryOn(r)
+	}
+	r.Code, r.Before = "older", x.st.Epoch
+	after := x.st.Acked
+	if known.Epoch == x.st.Epoch {
+		after = max(after, known.Last)
+	}
+	x.st.Adopt = true
+	return x.rollback("older", after)
+}
+
+// carryOn continues the epoch, unless device or collector is another than before: neither could make sense
+// of the rest of a chain. Where no collector has seen any of it, nothing needs to be told.
+func (x *txn) carryOn(r *Report) error {
+	switch {
+	case x.st.Bound == x.o.Bound:
+		_, err := x.deleteTo(x.st.Acked, ackStep)
+		return err
+	case x.st.Acked == 0:
+		kept, err := x.takeOut(0)
+		if err != nil {
+			return err
+		}
+		x.newEpoch()
+		return x.putAll(kept)
+	}
+	r.Code, r.Before = "enrolled", x.st.Epoch
+	return x.rollback("enrolled", x.st.Acked)
+}
+
+// older reports whether the file is a copy from before what is known.
+func (x *txn) older(known ackFile) bool {
+	switch known.Epoch {
+	case "", x.st.Previous: // nothing known, or stopped between a new epoch and the note of it
+		return false
+	case x.st.Epoch:
+		return known.Last > x.st.Acked || known.Head > x.st.Head
+	}
+	return true
+}
+
+// replace starts the epoch after that of a file that was set aside.
+func (x *txn) replace(r *Report, found Found, known ackFile) error {
+	x.newEpoch()
+	x.st.Previous, x.st.Adopt = r.Before, true
+	f := audit.Facts{Ref: audit.MakeLabel(r.Before), Code: audit.MakeLabel(r.Code)}
+	switch {
+	case found.Head > 0:
+		f.From, f.To = found.Acked+1, found.Head
+	case known.Head > 0:
+		f.From, f.To = known.Last+1, known.Head
+	}
+	if f.To >= f.From && f.To > 0 {
+		f.Count = int64(f.To - f.From + 1)
+	}
+	return x.put(x.own(audit.SpoolQuarantined, f))
+}
+
+// rollback ends the epoch and carries the events after a number over to the next one.
+func (x *txn) rollback(code audit.Label, after uint64) error {
+	kept, err := x.takeOut(after)
+	if err != nil {
+		return err
+	}
+	f := audit.Facts{Ref: audit.MakeLabel(x.st.Epoch), From: after + 1, To: x.st.Head, Count: int64(len(kept)), Code: code}
+	x.newEpoch()
+	if err := x.put(x.own(audit.SpoolRollback, f)); err != nil {
+		return err
+	}
+	return x.putAll(kept)
+}
+
+func (x *txn) putAll(kept []audit.Event) error {
+	for _, e := range kept {
+		if err := x.put(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeOut removes every event and answers those after a number.
+func (x *txn) takeOut(after uint64) ([]audit.Event, error) {
+	var kept []audit.Event
+	c := x.events.Cursor()
+	for k, body := c.Seek(key(after + 1)); k != nil; k, body = c.Next() {
+		e, err := audit.Decode(body)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %v", ErrDamaged, err)
+		}
+		kept = append(kept, e)
+	}
+	if err := x.tx.DeleteBucket(eventBucket); err != nil {
+		return nil, fmt.Errorf("empty the spool: %w", err)
+	}
+	b, err := x.tx.CreateBucket(eventBucket)
+	if err != nil {
+		return nil, fmt.Errorf("empty the spool: %w", err)
+	}
+	b.FillPercent = 0.95
+	x.events = b
+	return kept, nil
+}

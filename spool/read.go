@@ -1,0 +1,67 @@
+package spool
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"stepaway/audit"
+)
+
+// Next answers the events after a number, in order: at most max of them and, the first one aside, at most
+// maxBytes of bodies. Each is checked to continue the one before it. After a number below the acknowledged
+// position it begins there.
+func (s *Spool) Next(after uint64, max, maxBytes int) ([]audit.Record, error) {
+	if s.bad.Load() {
+		return nil, ErrDamaged
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var rs []audit.Record
+	err := guard(func() error {
+		return s.db.View(func(tx *bolt.Tx) (err error) {
+			rs, err = next(tx, s.State(), after, max, maxBytes)
+			return err
+		})
+	})
+	if errors.Is(err, ErrDamaged) {
+		s.bad.Store(true)
+	}
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		err = ErrClosed
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the spool after %d: %w", after, err)
+	}
+	return rs, nil
+}
+
+func next(tx *bolt.Tx, st State, after uint64, max, maxBytes int) (rs []audit.Record, err error) {
+	prev := ""
+	if after <= st.Acked {
+		after, prev = st.Acked, st.AckedHash
+	}
+	c := tx.Bucket(eventBucket).Cursor()
+	for k, v := c.Seek(key(after + 1)); k != nil && len(rs) < max; k, v = c.Next() {
+		seq := after + 1 + uint64(len(rs))
+		if !bytes.Equal(k, key(seq)) || !continues(v, prev) {
+			return nil, fmt.Errorf("%w: event %d does not continue the one before it", ErrDamaged, seq)
+		}
+		if maxBytes -= len(v); maxBytes < 0 && len(rs) > 0 {
+			break
+		}
+		body := bytes.Clone(v)
+		prev = audit.Hash(body)
+		rs = append(rs, audit.Record{Seq: seq, Hash: prev, Body: body})
+	}
+	return rs, nil
+}
+
+// continues reports whether an encoded event says that it follows the one whose hash is prev. The hash is
+// the last thing that Encode writes. An empty prev is any.
+func continues(body []byte, prev string) bool {
+	return prev == "" || bytes.HasSuffix(body, []byte(`"prev":"`+prev+`"}`))
+}

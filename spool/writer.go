@@ -1,0 +1,186 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+
+	"stepaway/audit"
+)
+
+// maxGroup is how many jobs share one transaction at most.
+const maxGroup = 1024
+
+// job is one caller's part of a transaction. do answers ErrFull or ErrAck before it has changed anything;
+// any other error undoes the whole transaction.
+type job struct {
+	do    func(*txn) error
+	alone func() error // runs outside the transaction instead, after it
+	err   error
+	done  chan struct{}
+}
+
+// Append stores events in order, durably, and answers the numbers of the first and last that were written,
+// 0 if none was. Events of a run that are stored already are left out. When the spool is nearly full, events
+// that are not critical are counted instead of written; when even its reserve is used up, a batch with a
+// critical event is refused whole with ErrFull.
+func (s *Spool) Append(events []audit.Event) (first, last uint64, err error) {
+	err = s.submit(func(x *txn) error {
+		first, last, err = x.append(events)
+		return err
+	})
+	if err != nil {
+		return 0, 0, fmt.Errorf("append %d events to the spool: %w", len(events), err)
+	}
+	return first, last, nil
+}
+
+// ackStep is how many events one transaction deletes at most.
+const ackStep = 1000
+
+// Ack deletes every event up to last. It is refused with ErrAck when the spool never had such an event or
+// has another one under that number. Proof is what the collector signed; it is kept for State.
+func (s *Spool) Ack(last uint64, hash, proof string) error {
+	more := false
+	step := func(x *txn) (err error) {
+		more, err = x.ack(last, hash, proof)
+		return err
+	}
+	for again := true; again; again = more {
+		if err := s.submit(step); err != nil {
+			return fmt.Errorf("acknowledge up to %d: %w", last, err)
+		}
+	}
+	if err := s.writeAck(); err != nil {
+		return err
+	}
+	if s.State().Dropped > 0 {
+		if err := s.submit(func(*txn) error { return nil }); err != nil {
+			return err
+		}
+	}
+	return s.compact()
+}
+
+// Fork ends the epoch because the collector holds another history of it, and carries what is not
+// acknowledged over to a new one, behind an event that says so.
+func (s *Spool) Fork(code audit.Label) error {
+	err := s.submit(func(x *txn) error { return x.rollback(code, x.st.Acked) })
+	if err != nil {
+		return fmt.Errorf("begin a new epoch: %w", err)
+	}
+	return s.writeAck()
+}
+
+func (s *Spool) submit(do func(*txn) error) error {
+	return s.send(&job{do: do, done: make(chan struct{})})
+}
+
+func (s *Spool) send(j *job) error {
+	select {
+	case s.jobs <- j:
+		<-j.done
+		return j.err
+	case <-s.quit:
+		return ErrClosed
+	}
+}
+
+// write is the one goroutine that writes.
+func (s *Spool) write() {
+	defer close(s.done)
+	for {
+		select {
+		case j := <-s.jobs:
+			s.commit(s.gather(j))
+		case <-s.quit:
+			return
+		}
+	}
+}
+
+// gather takes along whoever waits already; nobody waits for company.
+func (s *Spool) gather(j *job) []*job {
+	js := []*job{j}
+	runtime.Gosched()
+	for len(js) < maxGroup {
+		select {
+		case j := <-s.jobs:
+			js = append(js, j)
+		default:
+			return js
+		}
+	}
+	return js
+}
+
+func (s *Spool) commit(js []*job) {
+	err := ErrDamaged
+	if !s.bad.Load() {
+		err = guard(func() error { return s.transact(js) })
+	}
+	if errors.Is(err, ErrDamaged) {
+		s.bad.Store(true)
+	}
+	for _, j := range js {
+		switch {
+		case err != nil:
+			j.err = err
+		case j.alone != nil:
+			j.err = guard(j.alone)
+		}
+		close(j.done)
+	}
+}
+
+// transact runs the jobs in one transaction. What is in memory is read from the file each time, so that a
+// commit whose fate is unknown leaves no number to be given out twice.
+func (s *Spool) transact(js []*job) error {
+	tx, err := s.db.Begin(true)
+	if err != nil {
+		return err
+	}
+	x, err := load(tx, &s.o)
+	if err == nil {
+		err = x.runAll(js)
+	}
+	switch {
+	case err != nil:
+		return errors.Join(err, tx.Rollback())
+	case x.dirty:
+		err = errors.Join(x.save(), tx.Commit())
+	default:
+		err = tx.Rollback()
+	}
+	if err != nil {
+		return err
+	}
+	s.publish(x)
+	return nil
+}
+
+func (x *txn) runAll(js []*job) error {
+	if err := x.tellDrops(); err != nil {
+		return err
+	}
+	for _, j := range js {
+		if j.do == nil {
+			continue
+		}
+		j.err = j.do(x)
+		if j.err != nil && !errors.Is(j.err, ErrFull) && !errors.Is(j.err, ErrAck) {
+			return j.err
+		}
+	}
+	return nil
+}
+
+func (s *Spool) publish(x *txn) {
+	st := x.st.State
+	st.Dropped = 0
+	for _, d := range x.st.Drops {
+		st.Dropped += d.Count
+	}
+	st.Bytes = fileSize(s.path())
+	s.state.Store(&st)
+}
