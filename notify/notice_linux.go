@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/color"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -40,13 +41,17 @@ func (n *Notice) Show(m Message) { n.wanted.put(&m) }
 // Hide takes the notification away.
 func (n *Notice) Hide() { n.wanted.put(nil) }
 
-// hints make a notification stay until it is answered, out of the history, with the icon and without a sound.
+// hints make a notification stay until it is answered, out of the history, with the icon and without a sound. The
+// colours are those of the banner; services that do not know these hints leave them aside.
 func hints(icon image.Image) map[string]dbus.Variant {
 	h := map[string]dbus.Variant{
 		"urgency":        dbus.MakeVariant(byte(2)),
 		"resident":       dbus.MakeVariant(true),
 		"transient":      dbus.MakeVariant(true),
 		"suppress-sound": dbus.MakeVariant(true),
+		"bgcolor":        dbus.MakeVariant(hex(ink)),
+		"fgcolor":        dbus.MakeVariant(hex(white)),
+		"frcolor":        dbus.MakeVariant(hex(amber)),
 		"desktop-entry":  dbus.MakeVariant("stepaway-tray"),
 	}
 	if icon != nil {
@@ -60,6 +65,8 @@ func hints(icon image.Image) map[string]dbus.Variant {
 	}
 	return h
 }
+
+func hex(c color.RGBA) string { return fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B) }
 
 // Run serves Show and Hide until ctx ends, and then takes the notification away. It connects to the session bus
 // when there is something to show.
@@ -115,7 +122,7 @@ func (b *bubble) show() {
 	m := b.want
 	button := plain(m.Button)
 	b.conn.Object(service, object).Go(service+".Notify", 0, b.asked, b.app, b.id, "", plain(m.Title), plain(m.What+" "+m.How),
-		[]string{"default", button, actionContinue, button}, b.icon, int32(0))
+		[]string{"default", "", actionContinue, button}, b.icon, int32(0))
 }
 
 // close takes the notification away and does not wait.

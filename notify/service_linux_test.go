@@ -89,6 +89,7 @@ const dunstrc = `[global]
     mouse_left_click = do_action
     idle_threshold = 0
     follow = none
+    show_indicators = no
 `
 
 func startDunst(t *testing.T, display string) *exec.Cmd {
