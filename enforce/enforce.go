@@ -130,6 +130,9 @@ type Options struct {
 	Boot     string   // boot id
 	Promise  []string // what this agent cannot promise here
 	Log      *slog.Logger
+
+	Alive      func()        // the loop's sign of life; may be nil
+	AliveEvery time.Duration // how often it is due, 0 never
 }
 
 // Trays starts the icon in a session and knows it from an impostor. Start must not block.
@@ -160,6 +163,7 @@ type Enforcer struct {
 	drift   time.Duration // wall clock minus boot time
 	saved   Instant       // when the last input was saved
 	dirty   bool
+	beat    Instant // when the next sign of life is due
 	work    sync.WaitGroup
 
 	mu    sync.Mutex                 // guards known
@@ -271,7 +275,7 @@ func (e *Enforcer) waitForSessions(ctx context.Context, soon bool) {
 func (e *Enforcer) step(ctx context.Context) {
 	now := e.o.Clock.Now()
 	e.checkClock()
-	next := deadline.Never
+	next := e.alive(now)
 	for _, g := range e.guards {
 		e.believe(g, now)
 		for t, due := g.m.Advance(now); due; t, due = g.m.Advance(now) {
@@ -287,6 +291,18 @@ func (e *Enforcer) step(ctx context.Context) {
 		}
 	}
 	e.o.Timer.Set(next)
+}
+
+// alive gives the sign of life when it is due, and says when the next one is.
+func (e *Enforcer) alive(now Instant) Instant {
+	if e.o.AliveEvery <= 0 {
+		return deadline.Never
+	}
+	if now >= e.beat {
+		e.o.Alive()
+		e.beat = now + e.o.AliveEvery
+	}
+	return e.beat
 }
 
 // takePolicy puts a policy in force, or says why it was not taken.

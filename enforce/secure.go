@@ -134,8 +134,8 @@ func (e *Enforcer) secured(ctx context.Context, g *guard, proof policy.Proof, ru
 	}
 	e.recordOf(g, audit.Event{Type: typ, Facts: &audit.Facts{IdleMS: audit.MS(now - g.m.LastInput()),
 		LateMS: late(g, now), Rung: audit.MakeLabel(rung), Proof: audit.Label(proof)}})
-	if e.guards[g.s.ID] != g {
-		return
+	if e.guards[g.s.ID] != g || g.m.State() == deadline.Secured {
+		return // gone, or a stage of what is secured already
 	}
 	g.proof, g.rung, g.since = proof, rung, now
 	g.m.SetSecured(now, open)
