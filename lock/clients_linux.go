@@ -93,16 +93,16 @@ func (c *closing) round(ctx context.Context, found []*proc.Pinned, round int) {
 	if c.c.AtDeadline == policy.Close && grace > 0 {
 		c.tell(ClientAsked, len(found))
 		if !c.askWindows(ctx, found) {
-			signal(found, syscall.SIGTERM)
+			send(found, syscall.SIGTERM)
 		}
 		if !wait(ctx, found, grace/2) {
-			signal(found, syscall.SIGTERM)
+			send(found, syscall.SIGTERM)
 			wait(ctx, found, grace/2)
 		}
 	}
 	open := remaining(found)
 	c.tell(ClientClosed, len(found)-len(open))
-	signal(open, syscall.SIGKILL)
+	send(open, syscall.SIGKILL)
 	wait(context.WithoutCancel(ctx), open, killWait)
 	c.tell(ClientEnded, len(open)-len(remaining(open)))
 }
@@ -169,7 +169,7 @@ func canonical(paths []string) []string {
 	return out
 }
 
-func signal(list []*proc.Pinned, sig syscall.Signal) {
+func send(list []*proc.Pinned, sig syscall.Signal) {
 	for _, p := range list {
 		if !p.Ended() {
 			_ = p.Signal(sig) // it ends meanwhile, or is still there when looked for again

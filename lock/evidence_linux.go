@@ -18,8 +18,14 @@ type evidence struct {
 	locker proc.Process // for ProofLocker
 }
 
+// asking is what a look has to know of the request that it follows; the zero value is that of a look without one.
+type asking struct {
+	since     time.Duration // boot time of the request
+	contested bool          // the keyboard was another client's before it, with no locker there
+}
+
 // evidence looks for the strongest proof there is.
-func (l *Ladder) evidence(ctx context.Context, s session.Session, since time.Duration) evidence {
+func (l *Ladder) evidence(ctx context.Context, s session.Session, a asking) evidence {
 	st := l.state(ctx, s)
 	if st.ended {
 		return evidence{proof: policy.ProofEnded}
@@ -27,7 +33,7 @@ func (l *Ladder) evidence(ctx context.Context, s session.Session, since time.Dur
 	if l.greeterInFront(ctx, s, st) {
 		return evidence{proof: policy.ProofGreeter}
 	}
-	if p, ok := l.locker(ctx, s, since); ok {
+	if p, ok := l.locker(ctx, s, a); ok {
 		return evidence{policy.ProofLocker, p}
 	}
 	if st.hint {
@@ -44,8 +50,8 @@ type state struct {
 }
 
 const (
-	logind     = "org.freedesktop.login1"
-	logindPath = dbus.ObjectPath("/org/freedesktop/login1")
+	login1     = "org.freedesktop.login1"
+	login1Path = dbus.ObjectPath("/org/freedesktop/login1")
 )
 
 // state asks logind. Without logind a session has ended when the process that opened it has.
@@ -53,15 +59,15 @@ func (l *Ladder) state(ctx context.Context, s session.Session) state {
 	if l.o.Bus == nil {
 		return state{ended: leaderEnded(s)}
 	}
-	body, err := l.o.Bus.Call(ctx, logind, logindPath, logind+".Manager.GetSession", s.ID)
+	body, err := l.o.Bus.Call(ctx, login1, login1Path, login1+".Manager.GetSession", s.ID)
 	var path dbus.ObjectPath
 	if err == nil {
 		err = dbus.Store(body, &path)
 	}
 	if err != nil {
-		return state{ended: named(err, logind+".NoSuchSession")}
+		return state{ended: named(err, login1+".NoSuchSession")}
 	}
-	p, err := l.properties(ctx, path, logind+".Session")
+	p, err := l.properties(ctx, path, login1+".Session")
 	if err != nil {
 		return state{ended: named(err, "org.freedesktop.DBus.Error.UnknownObject")}
 	}
@@ -86,7 +92,7 @@ func leaderEnded(s session.Session) bool {
 }
 
 func (l *Ladder) properties(ctx context.Context, path dbus.ObjectPath, iface string) (map[string]dbus.Variant, error) {
-	body, err := l.o.Bus.Call(ctx, logind, path, "org.freedesktop.DBus.Properties.GetAll", iface)
+	body, err := l.o.Bus.Call(ctx, login1, path, "org.freedesktop.DBus.Properties.GetAll", iface)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +128,7 @@ func (f front) isGreeter(s session.Session) bool {
 }
 
 func (l *Ladder) front(ctx context.Context, seat string) (front, error) {
-	body, err := l.o.Bus.Call(ctx, logind, logindPath, logind+".Manager.GetSeat", seat)
+	body, err := l.o.Bus.Call(ctx, login1, login1Path, login1+".Manager.GetSeat", seat)
 	if err != nil {
 		return front{}, err
 	}
@@ -130,7 +136,7 @@ func (l *Ladder) front(ctx context.Context, seat string) (front, error) {
 	if err := dbus.Store(body, &path); err != nil {
 		return front{}, err
 	}
-	p, err := l.properties(ctx, path, logind+".Seat")
+	p, err := l.properties(ctx, path, login1+".Seat")
 	if err != nil {
 		return front{}, err
 	}
@@ -146,7 +152,7 @@ func (l *Ladder) front(ctx context.Context, seat string) (front, error) {
 
 // describe reads class and user of a session.
 func (l *Ladder) describe(ctx context.Context, id string, path dbus.ObjectPath) (front, error) {
-	p, err := l.properties(ctx, path, logind+".Session")
+	p, err := l.properties(ctx, path, login1+".Session")
 	if err != nil {
 		return front{}, err
 	}
@@ -164,12 +170,12 @@ func (l *Ladder) describe(ctx context.Context, id string, path dbus.ObjectPath) 
 // locker looks for a genuine locker that has the session's screen. On X11 the server is asked who covers it. On Wayland
 // nobody can be asked: there a locker counts that was started after since, for one started before may be left over, or
 // may cover another screen than this one.
-func (l *Ladder) locker(ctx context.Context, s session.Session, since time.Duration) (proc.Process, bool) {
+func (l *Ladder) locker(ctx context.Context, s session.Session, a asking) (proc.Process, bool) {
 	switch s.Kind {
 	case session.X11, session.Unknown:
-		return l.onScreen(ctx, s, since)
+		return l.onScreen(ctx, s, a)
 	case session.Wayland:
-		return l.startedAfter(s, since)
+		return l.startedAfter(s, a.since)
 	}
 	return proc.Process{}, false
 }

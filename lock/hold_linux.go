@@ -53,7 +53,7 @@ func (l *Ladder) Hold(ctx context.Context, s session.Session) <-chan Release {
 // watch returns how the lock that is there now ends.
 func (l *Ladder) watch(ctx context.Context, s session.Session, nudge <-chan struct{}) Release {
 	for {
-		e := l.evidence(ctx, s, 0)
+		e := l.evidence(ctx, s, asking{})
 		if e.proof == policy.ProofNone {
 			e = l.secondLook(ctx, s)
 		}
@@ -83,7 +83,7 @@ func (l *Ladder) secondLook(ctx context.Context, s session.Session) evidence {
 	case <-ctx.Done():
 	case <-time.After(again):
 	}
-	return l.evidence(ctx, s, 0)
+	return l.evidence(ctx, s, asking{})
 }
 
 // watchWord watches what only logind tells: a greeter in front, a hint. over is false when there is a stronger proof now.
@@ -97,7 +97,7 @@ func (l *Ladder) watchWord(ctx context.Context, s session.Session, had policy.Pr
 		case <-tick.C:
 		case <-nudge:
 		}
-		e := l.evidence(ctx, s, 0)
+		e := l.evidence(ctx, s, asking{})
 		if !e.proof.AtLeast(had) {
 			e = l.secondLook(ctx, s)
 		}
@@ -149,7 +149,7 @@ func (l *Ladder) watchLocker(ctx context.Context, s session.Session, locker proc
 		if p.Running() && !look {
 			continue
 		}
-		if e := l.evidence(ctx, s, 0); e.proof != policy.ProofLocker || e.locker.PID != locker.PID {
+		if e := l.evidence(ctx, s, asking{}); e.proof != policy.ProofLocker || e.locker.PID != locker.PID {
 			return l.gone(ctx, s, Killed)
 		}
 	}
@@ -157,7 +157,7 @@ func (l *Ladder) watchLocker(ctx context.Context, s session.Session, locker proc
 
 // gone is asked when a locker no longer holds its session: something else may.
 func (l *Ladder) gone(ctx context.Context, s session.Session, how Release) (r Release, over bool) {
-	e := l.evidence(ctx, s, 0)
+	e := l.evidence(ctx, s, asking{})
 	if how != Opened && !e.proof.AtLeast(policy.ProofLocker) {
 		e = l.secondLook(ctx, s)
 	}

@@ -66,10 +66,10 @@ func bootTime() time.Duration {
 // climb is one run up the ladder.
 type climb struct {
 	*Ladder
-	s      session.Session
-	w      Want
-	least  policy.Proof
-	since  time.Duration // boot time of the request
+	s     session.Session
+	w     Want
+	least policy.Proof
+	asking
 	best   policy.Proof
 	report func(Step)
 }
@@ -85,7 +85,7 @@ type rung struct {
 // Secure climbs until there is the proof that w wants, and returns the best it has. It reports each rung when it leaves
 // it. It ends with the context, and by itself after the waits of its rungs.
 func (l *Ladder) Secure(ctx context.Context, s session.Session, w Want, report func(Step)) policy.Proof {
-	c := &climb{Ladder: l, s: s, w: w, least: least(s, w), since: l.o.Now(), best: policy.ProofNone, report: report}
+	c := &climb{Ladder: l, s: s, w: w, least: least(s, w), asking: asking{since: l.o.Now()}, best: policy.ProofNone, report: report}
 	if len(w.Fallback) > 0 {
 		if path, err := trustedFile(w.Fallback[0]); err == nil {
 			l.knowFallback(s.ID, path)
@@ -96,6 +96,7 @@ func (l *Ladder) Secure(ctx context.Context, s session.Session, w Want, report f
 		c.leave(Already, "")
 		return c.best
 	}
+	c.contested = l.keyboardHeld(ctx, s)
 	for _, r := range l.rungs(s, w) {
 		if ctx.Err() != nil {
 			break
@@ -184,7 +185,7 @@ func (c *climb) prove(ctx context.Context, wait time.Duration, hopeless func(con
 }
 
 // look takes what is proved now, which may be less than before.
-func (c *climb) look(ctx context.Context) { c.best = c.evidence(ctx, c.s, c.since).proof }
+func (c *climb) look(ctx context.Context) { c.best = c.evidence(ctx, c.s, c.asking).proof }
 
 func (c *climb) leave(r Rung, code Code) {
 	if c.report != nil {
@@ -195,7 +196,7 @@ func (c *climb) leave(r Rung, code Code) {
 // Look tells what is proved right now. since is the boot time after which a locker must have been started where the
 // screen itself cannot be asked, 0 for any. Where it can (X11), a locker counts by what it holds, whenever it was started.
 func (l *Ladder) Look(ctx context.Context, s session.Session, since time.Duration) policy.Proof {
-	return l.evidence(ctx, s, since).proof
+	return l.evidence(ctx, s, asking{since: since}).proof
 }
 
 // knowFallback makes a locker named by policy count as one.

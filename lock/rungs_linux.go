@@ -43,7 +43,7 @@ func (c *climb) call(ctx context.Context, method string, args ...any) Code {
 	if c.o.Bus == nil {
 		return Unavailable
 	}
-	_, err := c.o.Bus.Call(ctx, logind, logindPath, logind+method, args...)
+	_, err := c.o.Bus.Call(ctx, login1, login1Path, login1+method, args...)
 	return c.failed(method, err)
 }
 
@@ -187,7 +187,7 @@ func (c *climb) askGDM(ctx context.Context) error {
 
 // activateGreeter brings a greeter in front that already waits on the seat.
 func (c *climb) activateGreeter(ctx context.Context) error {
-	body, err := c.o.Bus.Call(ctx, logind, logindPath, logind+".Manager.ListSessions")
+	body, err := c.o.Bus.Call(ctx, login1, login1Path, login1+".Manager.ListSessions")
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func (c *climb) activateGreeter(ctx context.Context) error {
 			continue
 		}
 		if f, err := c.describe(ctx, row.ID, row.Path); err == nil && f.isGreeter(c.s) {
-			_, err := c.o.Bus.Call(ctx, logind, logindPath, logind+".Manager.ActivateSession", row.ID)
+			_, err := c.o.Bus.Call(ctx, login1, login1Path, login1+".Manager.ActivateSession", row.ID)
 			return err
 		}
 	}

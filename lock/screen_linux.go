@@ -18,13 +18,20 @@ const (
 	screenLimit = 1500 * time.Millisecond // for one look at a screen
 	maxWindows  = 512                     // looked at; with more no proof is found
 	cookieLimit = 500 * time.Millisecond  // for reading a cookie: the file may lie on a network
+
+	// Lockers cover the screen first, then try for the keyboard, and end when they do not get it: xsecurelock after 1.1 s,
+	// i3lock after 2.8 s on an idle machine.
+	giveUp = 6 * time.Second
 )
 
 // onScreen finds the locker that covers every monitor of an X display and has its keyboard. A locker found there counts
 // whenever it was started: it has the screen now, and a second one could not take it from it. Where the server cannot
-// tell whose windows are whose (no X-Resource extension), a genuine locker that was started after since and a keyboard
-// that is not to be had must do.
-func (l *Ladder) onScreen(ctx context.Context, s session.Session, since time.Duration) (proc.Process, bool) {
+// tell whose windows are whose (no X-Resource extension), a genuine locker that was started after the request and a
+// keyboard that is not to be had must do.
+//
+// The server does not tell who holds the keyboard. Where another client held it before the request, it may hold it still,
+// so there a locker counts only once it has lived longer than lockers do that cannot get the keyboard.
+func (l *Ladder) onScreen(ctx context.Context, s session.Session, a asking) (proc.Process, bool) {
 	ctx, cancel := context.WithTimeout(ctx, screenLimit)
 	defer cancel()
 	c, err := openScreen(ctx, s)
@@ -35,13 +42,28 @@ func (l *Ladder) onScreen(ctx context.Context, s session.Session, since time.Dur
 	defer context.AfterFunc(ctx, func() { c.Close() })() // a server that answers slowly, many times
 	p, ok, err := l.covering(c, s)
 	if errors.Is(err, errNoOwners) {
-		p, ok = l.startedAfter(s, since)
+		p, ok = l.startedAfter(s, a.since)
 	}
-	if !ok || !keyboardTaken(c) {
+	if !ok || a.contested && l.o.Now() < p.Start+giveUp || !keyboardTaken(c) {
 		return proc.Process{}, false
 	}
 	again, err := proc.Read(p.PID) // between the look and the answer it may have ended
 	return p, err == nil && again.Same(p) && again.Running()
+}
+
+// keyboardHeld reports whether some client holds the keyboard of the session's display.
+func (l *Ladder) keyboardHeld(ctx context.Context, s session.Session) bool {
+	if s.Kind != session.X11 && s.Kind != session.Unknown {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, screenLimit)
+	defer cancel()
+	c, err := openScreen(ctx, s)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	return keyboardTaken(c)
 }
 
 // keyboardTaken reports whether another client holds the keyboard. If none does, it is held for the time of one answer.
@@ -137,12 +159,15 @@ func smallest(list []x11.Rect) int {
 	return n
 }
 
-// uncovered returns the monitors that a window leaves at least partly open.
+// edge is how many pixels a window may leave open at each side: xsecurelock leaves one.
+const edge = 2
+
+// uncovered returns the monitors that a window leaves open.
 func uncovered(monitors []x11.Rect, w x11.Rect) []x11.Rect {
 	var open []x11.Rect
 	for _, m := range monitors {
-		inside := w.X <= m.X && w.Y <= m.Y && int(w.X)+int(w.Width) >= int(m.X)+int(m.Width) &&
-			int(w.Y)+int(w.Height) >= int(m.Y)+int(m.Height)
+		inside := int(w.X) <= int(m.X)+edge && int(w.Y) <= int(m.Y)+edge &&
+			int(w.X)+int(w.Width) >= int(m.X)+int(m.Width)-edge && int(w.Y)+int(w.Height) >= int(m.Y)+int(m.Height)-edge
 		if !inside {
 			open = append(open, m)
 		}

@@ -28,8 +28,21 @@ wait $x
 `
 }
 
-// ObeysLock is a line for Desktop: i3lock starts when logind asks the session to lock.
-const ObeysLock = `xss-lock -l -- i3lock -n -c 204060 &`
+// ObeysLock is a line for Desktop: i3lock starts when logind asks the session to lock. It waits until xss-lock listens.
+const ObeysLock = `xss-lock -l -- i3lock -n -c 204060 &
+until busctl --no-pager list | grep -q xss-lock; do sleep .05; done
+sleep .5`
+
+// When is a line for a session script: the command runs in the session once Do says so.
+func When(cue, command string) string {
+	return "(while [ ! -e $HOME/.cue-" + cue + " ]; do sleep .05; done; " + command + ") &"
+}
+
+// Do lets the command of a line made by When run, in the session of user.
+func (c *Container) Do(user, cue string) {
+	c.t.Helper()
+	c.Must("touch", "/home/"+user+"/.cue-"+cue)
+}
 
 // Session logs a user on by PAM and runs script as the session's leader until the end. It returns logind's name of
 // the session once that is active. Without further arguments for systemd-run it is an x11 session on seat0.
