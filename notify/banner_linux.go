@@ -10,8 +10,8 @@ import (
 	"stepaway/x11"
 )
 
-// Banner shows a warning over the top of every monitor of an X display. It takes no focus, and clicks go
-// through it to what lies under it.
+// Banner shows a warning along the bottom of every monitor of an X display: desktops put notifications at the top,
+// and one must not hide the other. It takes no focus, and clicks go through it to what lies under it.
 type Banner struct {
 	display    string
 	xauthority string
@@ -101,7 +101,7 @@ func (s *sheets) connect(ctx context.Context, b *Banner) error {
 	return nil
 }
 
-// lay puts a window over the top of every monitor, in place of those of before.
+// lay puts a window along the bottom of every monitor, in place of those of before.
 func (s *sheets) lay(places []x11.Rect) error {
 	for _, sh := range s.each {
 		if err := s.conn.DestroyWindow(sh.window); err != nil {
@@ -121,7 +121,7 @@ func (s *sheets) lay(places []x11.Rect) error {
 
 func (s *sheets) open(p x11.Rect) (sheet, error) {
 	height := sheetHeight(int(p.Height))
-	window, err := s.conn.CreateWindow(x11.Window{X: p.X, Y: p.Y, Width: p.Width, Height: uint16(height),
+	window, err := s.conn.CreateWindow(x11.Window{X: p.X, Y: p.Y + int16(int(p.Height)-height), Width: p.Width, Height: uint16(height),
 		Background: s.conn.Screen.Pixel(ink.R, ink.G, ink.B), OverrideRedirect: true})
 	if err != nil {
 		return sheet{}, err

@@ -97,28 +97,28 @@ func TestBannerOnTwoMonitors(t *testing.T) {
 	var img image.Image
 	rig.WaitFor(t, "the banner", func() bool {
 		img = rig.Shot(t, display, "banner-two-monitors")
-		return is(img, 2, 2, ink) && is(img, 742, 2, ink) && is(img, 742, 98, amber)
+		return is(img, 2, 797, ink) && is(img, 742, 797, ink) && is(img, 742, 702, amber)
 	})
-	for _, box := range []image.Rectangle{image.Rect(0, 0, 740, 100), image.Rect(740, 0, 1280, 100)} {
+	for _, box := range []image.Rectangle{image.Rect(0, 700, 740, 800), image.Rect(740, 700, 1280, 800)} {
 		if n := count(img, box, white); n < 500 {
 			t.Errorf("%v has %d white pixels: no text", box, n)
 		}
 		if n := count(img, box, amber); n < 500 {
 			t.Errorf("%v has %d amber pixels: no sign", box, n)
 		}
-		bar := count(img, image.Rect(box.Min.X, 97, box.Max.X, 98), amber)
+		bar := count(img, image.Rect(box.Min.X, 702, box.Max.X, 703), amber)
 		if want := box.Dx() * 20 / 30; bar < want-2 || bar > want+2 {
 			t.Errorf("%v has a bar of %d pixels, want %d", box, bar, want)
 		}
 	}
-	if !is(img, 640, 102, color.RGBA{120, 130, 140, 255}) {
+	if !is(img, 640, 698, color.RGBA{120, 130, 140, 255}) {
 		t.Error("the banner covers more than its part of the screen")
 	}
 	if now := rig.Xdo(t, display, "getwindowfocus", "-f"); now != focus {
 		t.Errorf("focus went from %s to %s", focus, now)
 	}
 
-	rig.Xdo(t, display, "mousemove", "300", "40", "click", "1")
+	rig.Xdo(t, display, "mousemove", "300", "740", "click", "1")
 	ctx, cancel := context.WithTimeout(t.Context(), rig.Patience)
 	defer cancel()
 	e, err := conn.Next(ctx)
@@ -129,33 +129,33 @@ func TestBannerOnTwoMonitors(t *testing.T) {
 		t.Error(err)
 	}
 	b.Hide()
-	rig.WaitFor(t, "the banner to go", func() bool { return !is(rig.Shot(t, display, "banner-gone"), 2, 2, ink) })
+	rig.WaitFor(t, "the banner to go", func() bool { return !is(rig.Shot(t, display, "banner-gone"), 2, 797, ink) })
 }
 
 func TestBannerComesBackToTheTop(t *testing.T) {
 	display := rig.Xvfb(t)
 	b := startBanner(t, display)
 	b.Show(sample(3 * time.Second))
-	rig.WaitFor(t, "the banner", func() bool { return is(rig.Shot(t, display, "banner"), 2, 2, ink) })
+	rig.WaitFor(t, "the banner", func() bool { return is(rig.Shot(t, display, "banner"), 2, 797, ink) })
 	conn, _ := desk(t, display)
 	cover(t, conn, conn.Screen.Pixel(200, 0, 0))
-	if is(rig.Shot(t, display, "banner-covered"), 2, 2, ink) {
+	if is(rig.Shot(t, display, "banner-covered"), 2, 797, ink) {
 		t.Fatal("the banner is not covered")
 	}
 	b.Show(sample(2 * time.Second))
-	rig.WaitFor(t, "the banner on top", func() bool { return is(rig.Shot(t, display, "banner-again"), 2, 2, ink) })
+	rig.WaitFor(t, "the banner on top", func() bool { return is(rig.Shot(t, display, "banner-again"), 2, 797, ink) })
 }
 
 func TestBannerFollowsTheMonitors(t *testing.T) {
 	display := rig.Xvfb(t)
 	b := startBanner(t, display)
 	b.Show(sample(9 * time.Second))
-	rig.WaitFor(t, "the banner", func() bool { return is(rig.Shot(t, display, "banner"), 1278, 99, track) })
+	rig.WaitFor(t, "the banner", func() bool { return is(rig.Shot(t, display, "banner"), 1278, 701, track) })
 	setMonitors(t, display)
 	b.Show(sample(8 * time.Second))
 	rig.WaitFor(t, "two banners", func() bool {
 		img := rig.Shot(t, display, "banner-moved")
-		return is(img, 738, 99, track) && is(img, 742, 99, amber)
+		return is(img, 738, 701, track) && is(img, 742, 701, amber)
 	})
 }
 
@@ -214,9 +214,9 @@ func TestSheetKeepsTextInside(t *testing.T) {
 				if size.X < 600 {
 					continue // only that it can be drawn
 				}
-				text := size.Y - barHeight(size.Y)
-				for _, margin := range []image.Rectangle{image.Rect(0, 0, size.X/100, text), image.Rect(size.X-size.X/100, 0, size.X, text),
-					image.Rect(0, 0, size.X, size.Y/20), image.Rect(0, text-1, size.X, text)} {
+				bar := barHeight(size.Y)
+				for _, margin := range []image.Rectangle{image.Rect(0, bar, size.X/100, size.Y), image.Rect(size.X-size.X/100, bar, size.X, size.Y),
+					image.Rect(0, bar, size.X, bar+size.Y/50), image.Rect(0, size.Y-size.Y/20, size.X, size.Y)} {
 					if n := count(img, margin, ink); n != margin.Dx()*margin.Dy() {
 						t.Errorf("%s in language %d at %v: ink in the margin %v", action, l, size, margin)
 					}

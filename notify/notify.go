@@ -1,4 +1,4 @@
-// Package notify shows the warning: as a notification of the desktop, as a banner over every monitor in the
+// Package notify shows the warning: as a notification of the desktop, as a banner on every monitor in the
 // last seconds, and as a line on a terminal.
 //
 // Failure rules: nothing here decides anything. Who answers "continue" only hides the notification; a deadline

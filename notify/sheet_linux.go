@@ -45,11 +45,11 @@ func drawSheet(m Message, width, height int) *image.RGBA {
 	left := max(0, (w-block-gap-float64(icon))/2)
 
 	if icon >= 16 {
-		at := image.Pt(int(left), (height-barHeight(height)-icon)/2)
+		at := image.Pt(int(left), (height+barHeight(height)-icon)/2)
 		draw.Draw(img, image.Rectangle{at, at.Add(image.Pt(icon, icon))}, picture.Warning.Draw(icon), image.Point{}, draw.Over)
 	}
 	text := left + float64(icon) + gap
-	y := h * (0.5 - 0.06*float64(len(lines)))
+	y := h*(0.5-0.06*float64(len(lines))) + float64(barHeight(height))
 	picture.DrawText(img, m.Title, picture.Bold, title, text, y, white)
 	for _, line := range lines {
 		y += max(h*0.28-small*0.35*float64(len(lines)-1), small*1.3)
@@ -63,7 +63,7 @@ func barHeight(height int) int { return max(3, height/20) }
 func drawBar(img *image.RGBA, m Message) {
 	box := img.Bounds()
 	bar := box
-	bar.Min.Y = box.Max.Y - barHeight(box.Dy())
+	bar.Max.Y = bar.Min.Y + barHeight(box.Dy())
 	draw.Draw(img, bar, image.NewUniform(track), image.Point{}, draw.Src)
 	part := min(1, max(0, m.Left.Seconds()/LoudTime.Seconds()))
 	bar.Max.X = bar.Min.X + int(float64(box.Dx())*part)
