@@ -9,12 +9,12 @@ import (
 
 // classes says which devices of a display are a person's.
 //
-// What is known of the names: each master has a slave "... XTEST pointer" and "... XTEST keyboard", through which xdotool
-// and x11vnc inject. Xvfb makes "Xvfb mouse" and "Xvfb keyboard", which never say anything. The devices of xorgxrdp
-// ("xrdpMouse", "xrdpKeyboard") and of TigerVNC's server ("TigerVNC pointer", "TigerVNC keyboard") carry what the remote
-// person does, and count as hardware here. A uinput device that the X server took in looks like hardware: where the seat's
-// devices can be read, evdev is used, which tells it apart. Names come from the server, and a client cannot change them;
-// a user who runs a server of his own can.
+// What is known of the names. Each master has a slave "... XTEST pointer" and "... XTEST keyboard", through which xdotool
+// injects (tested), and by its documentation x11vnc too. Xvfb makes "Xvfb mouse" and "Xvfb keyboard", which never say
+// anything (tested). TigerVNC's server says what the remote person does by "TigerVNC pointer" and "TigerVNC keyboard"
+// (tested); xorgxrdp is taken to do so by "xrdpMouse" and "xrdpKeyboard" (not run); they count as hardware here. A uinput
+// device that the X server took in looks like hardware: where the seat's devices can be read, evdev is used, which tells it
+// apart. Names come from the server, and a client cannot change them; a user who runs a server of his own can.
 type classes struct {
 	devices  map[uint16]x11.Device
 	injected map[uint16]bool

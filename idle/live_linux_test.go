@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -20,9 +21,12 @@ import (
 	"stepaway/x11"
 )
 
-const patience = 30 * time.Second
+const (
+	patience = 30 * time.Second
+	slack    = 200 * time.Millisecond // between the server's clock and ours, on a machine so busy that answers are slow
+)
 
-// server is an Xvfb of this test's own.
+// server is an X server of this test's own.
 type server struct {
 	display, authority string
 	cmd                *exec.Cmd
@@ -31,34 +35,35 @@ type server struct {
 // xvfb starts a server with a cookie, of a free number or the one asked for.
 func xvfb(t testing.TB, authority string, args ...string) *server {
 	t.Helper()
-	return xvfbAs(t, nil, authority, args...)
+	return start(t, nil, "Xvfb", authority, append(args, "-screen", "0", "640x480x24")...)
 }
 
-func xvfbAs(t testing.TB, as *syscall.Credential, authority string, args ...string) *server {
+// start starts a server as another user, or as this one.
+func start(t testing.TB, as *syscall.Credential, program, authority string, args ...string) *server {
 	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	cmd := exec.Command("Xvfb", append(args, "-displayfd", "3", "-auth", authority, "-nolisten", "tcp", "-screen", "0", "640x480x24")...)
+	cmd := exec.Command(program, append(args, "-displayfd", "3", "-auth", authority, "-nolisten", "tcp")...)
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("starting Xvfb (run `make deps`): %v", err)
+		t.Fatalf("starting %s (run `make deps`): %v", program, err)
 	}
 	w.Close()
 	line, err := bufio.NewReader(r).ReadString('\n')
 	s := &server{":" + strings.TrimSpace(line), authority, cmd}
 	t.Cleanup(s.kill)
 	if err != nil {
-		t.Fatalf("Xvfb did not start: %v", err)
+		t.Fatalf("%s did not start: %v", program, err)
 	}
 	return s
 }
 
 func (s *server) kill() {
-	s.cmd.Process.Kill()
+	s.cmd.Process.Signal(syscall.SIGTERM) // it takes its lock file along
 	s.cmd.Wait()
 }
 
@@ -145,6 +150,7 @@ func me(kind session.Kind) session.Session {
 }
 
 func TestDisplaySeesKeysButtonsAndMoves(t *testing.T) {
+	t.Parallel()
 	x := xvfb(t, authority(t, "a"))
 	w := watch(t, Options{Display: x.display, Authority: x.authority}, me(session.X11))
 	until(t, w, "c1", "the display", readable)
@@ -155,8 +161,8 @@ func TestDisplaySeesKeysButtonsAndMoves(t *testing.T) {
 		before := clock.Now()
 		x.do(t, args...)
 		done := clock.Now()
-		in := until(t, w, "c1", args[0], since(before-5*time.Millisecond))
-		if in.At > done+5*time.Millisecond {
+		in := until(t, w, "c1", args[0], since(before-slack))
+		if in.At > done+slack {
 			t.Errorf("%v: seen at %v, done between %v and %v", args, in.At, before, done)
 		}
 	}
@@ -167,38 +173,42 @@ func TestDisplaySeesKeysButtonsAndMoves(t *testing.T) {
 
 // Input after a quiet second is told at once: not after the second that later input may wait.
 func TestFirstInputIsToldAtOnce(t *testing.T) {
+	t.Parallel()
 	x := xvfb(t, authority(t, "a"))
 	w := watch(t, Options{Display: x.display, Authority: x.authority}, me(session.X11))
 	until(t, w, "c1", "the display", readable)
 	best := time.Hour
-	for range 3 {
+	for range 5 {
 		time.Sleep(2100 * time.Millisecond)
 		before := clock.Now()
 		x.do(t, "key", "a")
-		until(t, w, "c1", "the key", since(before-5*time.Millisecond))
+		until(t, w, "c1", "the key", since(before-slack))
 		best = min(best, clock.Now()-before)
 	}
-	if best > 500*time.Millisecond {
+	if best > 900*time.Millisecond {
 		t.Errorf("told after %v", best)
 	}
 }
 
 func TestSmallMovesAreNoInput(t *testing.T) {
+	t.Parallel()
 	x := xvfb(t, authority(t, "a"))
 	w := watch(t, Options{Display: x.display, Authority: x.authority}, me(session.X11))
 	until(t, w, "c1", "the display", readable)
 	for range 8 {
 		x.do(t, "mousemove_relative", "4", "0", "mousemove_relative", "--", "-4", "0")
 	}
+	time.Sleep(2 * slack)
 	mark := clock.Now()
-	x.do(t, "key", "a") // what came before it was looked at no later than this
+	x.do(t, "key", "a") // the next input after the tremble
 	in := until(t, w, "c1", "the key", func(in Input) bool { return in.At != 0 })
-	if in.At < mark-5*time.Millisecond {
+	if in.At < mark-slack {
 		t.Errorf("a tremble at %v counted; the key came after %v", in.At, mark)
 	}
 }
 
 func TestInjectedInputDoesNotCountBesideHardware(t *testing.T) {
+	t.Parallel()
 	x := xvfb(t, authority(t, "a"))
 	w := newWatch(Options{Display: x.display, Authority: x.authority}, hooks{assumeHardware: true})
 	t.Cleanup(w.Close)
@@ -207,14 +217,16 @@ func TestInjectedInputDoesNotCountBesideHardware(t *testing.T) {
 	before := clock.Now()
 	x.do(t, "key", "a", "click", "1", "mousemove_relative", "50", "50")
 	in := until(t, w, "c1", "injected input", func(in Input) bool { return in.InjectedCount > 0 })
-	if in.At != 0 || in.Injected < before-5*time.Millisecond || in.Injected > clock.Now() {
+	if in.At != 0 || in.Injected < before-slack || in.Injected > clock.Now() {
 		t.Errorf("%+v", in)
 	}
 }
 
 func TestDisplayThatDiesAndComesBack(t *testing.T) {
+	t.Parallel()
 	auth := authority(t, "a")
-	x := xvfb(t, auth)
+	number := fmt.Sprint(":", 20000+os.Getpid()%30000) // one that nobody takes while it is free
+	x := xvfb(t, auth, number)
 	w := watch(t, Options{Display: x.display, Authority: auth}, me(session.X11))
 	until(t, w, "c1", "the display", readable)
 	x.do(t, "key", "a")
@@ -227,14 +239,15 @@ func TestDisplayThatDiesAndComesBack(t *testing.T) {
 	if c := w.Choice("c1"); c.Source != None || !strings.Contains(c.Why, "ret=none] lost: ") {
 		t.Errorf("choice %+v", c)
 	}
-	again := xvfb(t, auth, x.display)
+	again := xvfb(t, auth, number)
 	until(t, w, "c1", "the display again", readable)
 	before := clock.Now()
 	again.do(t, "key", "a")
-	until(t, w, "c1", "the key", since(before-5*time.Millisecond))
+	until(t, w, "c1", "the key", since(before-slack))
 }
 
 func TestWrongCookieIsUnreadableAndSaysSo(t *testing.T) {
+	t.Parallel()
 	x := xvfb(t, authority(t, "a"))
 	for name, file := range map[string]string{"wrong": authority(t, "b"), "none": filepath.Join(t.TempDir(), "none")} {
 		w := watch(t, Options{Display: x.display, Authority: file}, me(session.X11))
@@ -252,6 +265,7 @@ func TestWrongCookieIsUnreadableAndSaysSo(t *testing.T) {
 }
 
 func TestServersWithoutXInputShowTheirIdleCounter(t *testing.T) {
+	t.Parallel()
 	x := xvfb(t, authority(t, "a"))
 	w := newWatch(Options{Display: x.display, Authority: x.authority}, hooks{noRaw: true})
 	t.Cleanup(w.Close)
@@ -264,7 +278,7 @@ func TestServersWithoutXInputShowTheirIdleCounter(t *testing.T) {
 		before := clock.Now()
 		x.do(t, "key", "a")
 		done := clock.Now()
-		if in := until(t, w, "c1", "the key", since(before-5*time.Millisecond)); in.At > done+5*time.Millisecond {
+		if in := until(t, w, "c1", "the key", since(before-slack)); in.At > done+slack {
 			t.Errorf("seen at %v, done at %v", in.At, done)
 		}
 		time.Sleep(2100 * time.Millisecond)
@@ -275,6 +289,7 @@ func TestServersWithoutXInputShowTheirIdleCounter(t *testing.T) {
 
 // As root, the display and its cookie are found through the session's processes.
 func TestCookieIsFoundThroughTheSession(t *testing.T) {
+	t.Parallel()
 	x := xvfb(t, authority(t, "a"))
 	proc := t.TempDir()
 	must(t, os.MkdirAll(filepath.Join(proc, "4321"), 0o755))
@@ -287,11 +302,12 @@ func TestCookieIsFoundThroughTheSession(t *testing.T) {
 	until(t, w, "c1", "the display", readable)
 	before := clock.Now()
 	x.do(t, "key", "a")
-	until(t, w, "c1", "the key", since(before-5*time.Millisecond))
+	until(t, w, "c1", "the key", since(before-slack))
 }
 
 // A server of a third user is neither believed nor shown the cookie.
 func TestServerOfAnotherUserIsNotBelieved(t *testing.T) {
+	t.Parallel()
 	auth := authority(t, "a")
 	stranger := uint32(os.Getuid())
 	var as *syscall.Credential
@@ -299,7 +315,7 @@ func TestServerOfAnotherUserIsNotBelieved(t *testing.T) {
 		stranger = 65534
 		as = &syscall.Credential{Uid: stranger, Gid: stranger}
 	}
-	x := xvfbAs(t, as, "/dev/null")
+	x := start(t, as, "Xvfb", "/dev/null")
 	_, err := dialOwn(context.Background(), x.display, x11.Cookie{Name: "MIT-MAGIC-COOKIE-1"}, stranger+1)
 	if err == nil || !strings.Contains(err.Error(), "belongs to uid") {
 		t.Errorf("dialled: %v", err)

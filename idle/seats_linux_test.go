@@ -97,6 +97,7 @@ func on(seat, id string, active bool) session.Session {
 func is(at time.Duration) func(Input) bool { return func(in Input) bool { return in.At == at } }
 
 func TestInputCountsForTheSessionInFront(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.plug(1, "pci0000:00/usb1", "", keyboardKeys)
 	m.plug(2, "pci0000:00/usb2", "seat1", keyboardKeys)
@@ -125,6 +126,7 @@ func TestInputCountsForTheSessionInFront(t *testing.T) {
 }
 
 func TestInputThatAProgramMakesIsInjected(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.plug(1, "pci0000:00/usb1", "", keyboardKeys)
 	m.plug(2, "virtual/input", "", keyboardKeys)
@@ -147,6 +149,7 @@ func TestInputThatAProgramMakesIsInjected(t *testing.T) {
 }
 
 func TestOnlyDevicesOfProgramsAreUnreadable(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.plug(2, "virtual/input", "", keyboardKeys)
 	w := m.watch(on("seat0", "a", true))
@@ -160,6 +163,7 @@ func TestOnlyDevicesOfProgramsAreUnreadable(t *testing.T) {
 
 // Input is told at once after a quiet second, and about a second later while it goes on, in one piece.
 func TestBurstsCostOneLookASecond(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.plug(1, "pci0000:00/usb1", "", keyboardKeys)
 	w := m.watch(on("seat0", "a", true))
@@ -188,6 +192,7 @@ func TestBurstsCostOneLookASecond(t *testing.T) {
 }
 
 func TestDevicesComeAndGo(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	w := m.watch(on("seat0", "a", true))
 	m.plug(1, "pci0000:00/usb1", "", keyboardKeys)
@@ -225,6 +230,7 @@ func TestCloseLeavesNoReader(t *testing.T) {
 }
 
 func TestAPipeIsOnTheWallClock(t *testing.T) { // setDevice fails on what is no device, and then times are not believed
+	t.Parallel()
 	m := newMachine(t)
 	m.plug(1, "pci0000:00/usb1", "", keyboardKeys)
 	w := newWatch(m.opt, hooks{})
