@@ -2,8 +2,10 @@ package notify
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"log"
+	"math"
 	"slices"
 	"time"
 
@@ -71,9 +73,9 @@ func (s *sheets) show(ctx context.Context, b *Banner, m Message) error {
 			return err
 		}
 	}
-	places, err := s.conn.Monitors()
+	places, err := s.find()
 	if err != nil {
-		return fmt.Errorf("list monitors: %w", err)
+		return fmt.Errorf("find room for the banner: %w", err)
 	}
 	if !slices.Equal(places, s.places) {
 		if err := s.lay(places); err != nil {
@@ -101,7 +103,53 @@ func (s *sheets) connect(ctx context.Context, b *Banner) error {
 	return nil
 }
 
-// lay puts a window along the bottom of every monitor, in place of those of before.
+// find is where the banner goes: on every monitor at the bottom of what panels leave free.
+func (s *sheets) find() ([]x11.Rect, error) {
+	places, err := s.conn.Monitors()
+	if err != nil {
+		return nil, err
+	}
+	free, err := s.freeTo()
+	if err != nil {
+		return nil, err
+	}
+	for i := range places {
+		places[i] = along(places[i], free)
+	}
+	return places, nil
+}
+
+// along is the banner's place on a monitor whose room ends at the height free. A panel that claims more than a quarter
+// of the monitor is not believed.
+func along(monitor x11.Rect, free int) x11.Rect {
+	height := sheetHeight(int(monitor.Height))
+	bottom := int(monitor.Y) + int(monitor.Height)
+	if free < bottom && free > bottom-int(monitor.Height)/4 {
+		bottom = free
+	}
+	monitor.Y = int16(bottom - height)
+	monitor.Height = uint16(height)
+	return monitor
+}
+
+// freeTo is where panels at the bottom of the screen begin, by the window manager's word; without it, the screen's end.
+func (s *sheets) freeTo() (int, error) {
+	atom, err := s.conn.InternAtom("_NET_WORKAREA")
+	if err != nil {
+		return 0, err
+	}
+	area, err := s.conn.GetProperty(s.conn.Screen.Root, atom, 16) // x, y, width, height of the first desktop
+	if err != nil {
+		return 0, err
+	}
+	if area.Format != 32 || len(area.Data) < 16 {
+		return int(s.conn.Screen.Height), nil
+	}
+	y, height := binary.LittleEndian.Uint32(area.Data[4:]), binary.LittleEndian.Uint32(area.Data[12:])
+	return int(min(y, math.MaxInt16)) + int(min(height, math.MaxInt16)), nil
+}
+
+// lay puts a window in each of places, instead of those of before.
 func (s *sheets) lay(places []x11.Rect) error {
 	for _, sh := range s.each {
 		if err := s.conn.DestroyWindow(sh.window); err != nil {
@@ -120,8 +168,7 @@ func (s *sheets) lay(places []x11.Rect) error {
 }
 
 func (s *sheets) open(p x11.Rect) (sheet, error) {
-	height := sheetHeight(int(p.Height))
-	window, err := s.conn.CreateWindow(x11.Window{X: p.X, Y: p.Y + int16(int(p.Height)-height), Width: p.Width, Height: uint16(height),
+	window, err := s.conn.CreateWindow(x11.Window{X: p.X, Y: p.Y, Width: p.Width, Height: p.Height,
 		Background: s.conn.Screen.Pixel(ink.R, ink.G, ink.B), OverrideRedirect: true})
 	if err != nil {
 		return sheet{}, err
@@ -143,7 +190,7 @@ func (s *sheets) draw(sh sheet, p x11.Rect, m Message) error {
 	if err := s.conn.Raise(sh.window); err != nil {
 		return err
 	}
-	return s.conn.PutImage(sh.window, sh.gc, 0, 0, drawSheet(m, int(p.Width), sheetHeight(int(p.Height))))
+	return s.conn.PutImage(sh.window, sh.gc, 0, 0, drawSheet(m, int(p.Width), int(p.Height)))
 }
 
 // close gives the connection up, and the server takes the windows away with it.

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"encoding/binary"
 	"image"
 	"image/color"
 	"math"
@@ -157,6 +158,38 @@ func TestBannerFollowsTheMonitors(t *testing.T) {
 		img := rig.Shot(t, display, "banner-moved")
 		return is(img, 738, 701, track) && is(img, 742, 701, amber)
 	})
+}
+
+func TestBannerLeavesPanelsFree(t *testing.T) {
+	display := rig.Xvfb(t)
+	conn, _ := desk(t, display)
+	atom, err := conn.InternAtom("_NET_WORKAREA")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var area []byte
+	for _, v := range []uint32{0, 0, 1280, 760} {
+		area = binary.LittleEndian.AppendUint32(area, v)
+	}
+	if err := conn.ChangeProperty(conn.Screen.Root, atom, x11.AtomCardinal, 32, area); err != nil {
+		t.Fatal(err)
+	}
+	b := startBanner(t, display)
+	b.Show(sample(9 * time.Second))
+	rig.WaitFor(t, "the banner", func() bool {
+		img := rig.Shot(t, display, "banner-above-panel")
+		return is(img, 2, 757, ink) && !is(img, 2, 762, ink) && !is(img, 2, 658, ink)
+	})
+}
+
+func TestAlong(t *testing.T) {
+	monitor := x11.Rect{X: 100, Y: 200, Width: 1000, Height: 800}
+	for free, y := range map[int]int16{0: 900, 1000: 900, 5000: 900, 960: 860, 801: 701, 800: 900, -5: 900} {
+		want := x11.Rect{X: 100, Y: y, Width: 1000, Height: 100}
+		if got := along(monitor, free); got != want {
+			t.Errorf("free to %d: %+v, want %+v", free, got, want)
+		}
+	}
 }
 
 func TestBannerWithoutServer(t *testing.T) {
