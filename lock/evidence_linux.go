@@ -3,6 +3,7 @@ package lock
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -54,10 +55,15 @@ const (
 	login1Path = dbus.ObjectPath("/org/freedesktop/login1")
 )
 
-// state asks logind. Without logind a session has ended when the process that opened it has.
+// stateLimit is how long a look waits for logind.
+const stateLimit = 500 * time.Millisecond
+
+// state asks logind. Without an answer a session has ended when nothing of it runs.
 func (l *Ladder) state(ctx context.Context, s session.Session) state {
+	ctx, cancel := context.WithTimeout(ctx, stateLimit)
+	defer cancel()
 	if l.o.Bus == nil {
-		return state{ended: leaderEnded(s)}
+		return state{ended: nothingRuns(s)}
 	}
 	body, err := l.o.Bus.Call(ctx, login1, login1Path, login1+".Manager.GetSession", s.ID)
 	var path dbus.ObjectPath
@@ -65,17 +71,26 @@ func (l *Ladder) state(ctx context.Context, s session.Session) state {
 		err = dbus.Store(body, &path)
 	}
 	if err != nil {
-		return state{ended: named(err, login1+".NoSuchSession")}
+		return state{ended: named(err, login1+".NoSuchSession") || nothingRuns(s)}
 	}
 	p, err := l.properties(ctx, path, login1+".Session")
 	if err != nil {
-		return state{ended: named(err, "org.freedesktop.DBus.Error.UnknownObject")}
+		return state{ended: named(err, "org.freedesktop.DBus.Error.UnknownObject") || nothingRuns(s)}
 	}
 	var st state
 	active, known := p["Active"].Value().(bool)
 	st.away = known && !active
 	st.hint, _ = p["LockedHint"].Value().(bool)
 	return st
+}
+
+// nothingRuns reports whether the leader has ended, and with it all that was in the session's control group.
+func nothingRuns(s session.Session) bool {
+	if !leaderEnded(s) {
+		return false
+	}
+	pids, err := proc.InGroup(s.Scope)
+	return s.Scope == "" || len(pids) == 0 && (err == nil || errors.Is(err, os.ErrNotExist))
 }
 
 // leaderEnded reports whether the process that opened a session is gone. A pid that another process has got since does
@@ -185,7 +200,7 @@ const slack = 20 * time.Millisecond
 
 // startedAfter finds a genuine locker among the processes of the session's user.
 func (l *Ladder) startedAfter(s session.Session, since time.Duration) (proc.Process, bool) {
-	named := l.fallbacks(s.ID)
+	named := l.knownFallbacks()
 	for _, pid := range members(s) {
 		if p, ok := genuine(pid, s.UID, named); ok && p.Start+slack >= since {
 			return p, true

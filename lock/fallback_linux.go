@@ -3,6 +3,7 @@ package lock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -41,7 +42,7 @@ func (c *climb) startFallback(ctx context.Context) (Code, func(context.Context) 
 		return c.failed("start the fallback", err), nil
 	}
 	if c.o.Root && c.o.Bus != nil {
-		unit, err := c.startUnit(ctx, argv, who)
+		unit, err := c.startUnit(ctx, lockerUnit, argv, who)
 		if err == nil {
 			return "", func(ctx context.Context) bool { return c.unitEnded(ctx, unit) }
 		}
@@ -69,15 +70,18 @@ func (c *climb) environment(who *person) []string {
 	return env
 }
 
-// unitName names the systemd unit of a session's fallback locker.
-func unitName(s session.Session) string {
+// lockerUnit is the name of the fallback locker's unit, without the session.
+const lockerUnit = "locker"
+
+// unitName names the systemd unit of a program that was started in a session.
+func unitName(name string, s session.Session) string {
 	id := strings.Map(func(r rune) rune {
 		if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
 			return r
 		}
 		return '_'
 	}, s.ID)
-	return "stepaway-locker-" + id + ".service"
+	return "stepaway-" + name + "-" + id + ".service"
 }
 
 type unitProperty struct {
@@ -96,13 +100,13 @@ type auxiliary struct {
 	Properties []unitProperty
 }
 
-// startUnit has systemd start the locker in the user's slice.
-func (c *climb) startUnit(ctx context.Context, argv []string, who *person) (unit string, err error) {
-	unit = unitName(c.s)
+// startUnit has systemd start a program in the user's slice.
+func (c *climb) startUnit(ctx context.Context, name string, argv []string, who *person) (unit string, err error) {
+	unit = unitName(name, c.s)
 	uid := strconv.FormatUint(uint64(c.s.UID), 10)
 	var p []unitProperty
 	for name, value := range map[string]any{
-		"Description": "Stepaway: locker of session " + c.s.ID, "User": uid, "Slice": "user-" + uid + ".slice",
+		"Description": "Stepaway: " + name + " of session " + c.s.ID, "User": uid, "Slice": "user-" + uid + ".slice",
 		"Type": "exec", "CollectMode": "inactive-or-failed", "KillMode": "control-group",
 		"StandardInput": "null", "StandardOutput": "null", "StandardError": "null",
 		"Environment": c.environment(who), "ExecStart": []execStart{{argv[0], argv, false}},
@@ -157,4 +161,23 @@ func cookieFile(s session.Session) string {
 		}
 	}
 	return ""
+}
+
+// Start starts a program in a session as its user, with the environment that a locker gets. name tells such programs
+// of one session apart; while one of that name runs, none is started.
+func (l *Ladder) Start(ctx context.Context, s session.Session, name string, argv []string) error {
+	c := &climb{Ladder: l, s: s}
+	who, err := c.person()
+	if err != nil {
+		return fmt.Errorf("start %s in session %s: %w", name, s.ID, err)
+	}
+	if l.o.Root && l.o.Bus != nil {
+		if _, err := c.startUnit(ctx, name, argv, who); err == nil {
+			return nil
+		}
+	}
+	if code, _ := c.startChild(argv, who); code != "" {
+		return fmt.Errorf("start %s in session %s: %s", name, s.ID, code)
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package lock
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,15 +31,21 @@ type Options struct {
 const (
 	defaultRungWait = 2 * time.Second
 	endWait         = 5 * time.Second // for a session to end: half of it politely
+
+	// Before the first request there is little time: a session must be asked to lock within half a second of its deadline,
+	// whatever its programs do.
+	beforeAsking = 300 * time.Millisecond
+	askWithin    = time.Second // for one request
+	lookWithin   = 1500 * time.Millisecond
 )
 
 // Ladder secures sessions. Its methods may be called from several goroutines.
 type Ladder struct {
 	o Options
 
-	mu       sync.Mutex
-	fallback map[string][]string // the trusted path of the fallback by session id
-	nudges   map[chan struct{}]struct{}
+	mu        sync.Mutex
+	fallbacks []string // trusted paths of the lockers that policy named
+	nudges    map[chan struct{}]struct{}
 }
 
 // New makes a ladder.
@@ -52,7 +59,7 @@ func New(o Options) *Ladder {
 	if o.RungWait <= 0 {
 		o.RungWait = defaultRungWait
 	}
-	return &Ladder{o: o, fallback: map[string][]string{}, nudges: map[chan struct{}]struct{}{}}
+	return &Ladder{o: o, nudges: map[chan struct{}]struct{}{}}
 }
 
 func bootTime() time.Duration {
@@ -88,15 +95,13 @@ func (l *Ladder) Secure(ctx context.Context, s session.Session, w Want, report f
 	c := &climb{Ladder: l, s: s, w: w, least: least(s, w), asking: asking{since: l.o.Now()}, best: policy.ProofNone, report: report}
 	if len(w.Fallback) > 0 {
 		if path, err := trustedFile(w.Fallback[0]); err == nil {
-			l.knowFallback(s.ID, path)
+			l.knowFallback(path)
 		}
 	}
-	// A claim is not enough to ask nobody: the session may have made it at any time.
-	if c.look(ctx); c.best.AtLeast(policy.ProofLocker) && c.best.AtLeast(c.least) {
+	if c.before(ctx) {
 		c.leave(Already, "")
 		return c.best
 	}
-	c.contested = l.keyboardHeld(ctx, s)
 	for _, r := range l.rungs(s, w) {
 		if ctx.Err() != nil {
 			break
@@ -106,6 +111,18 @@ func (l *Ladder) Secure(ctx context.Context, s session.Session, w Want, report f
 		}
 	}
 	return c.best
+}
+
+// before looks, quickly, at how things are before anything is asked: whether the session is secured already, and whether
+// the keyboard is another client's. A claim is not enough to ask nobody: the session may have made it at any time.
+func (c *climb) before(ctx context.Context) (secured bool) {
+	ctx, cancel := context.WithTimeout(ctx, beforeAsking)
+	defer cancel()
+	held := make(chan bool, 1)
+	go func() { held <- c.keyboardHeld(ctx, c.s) }()
+	c.look(ctx)
+	c.contested = <-held
+	return c.best.AtLeast(policy.ProofLocker) && c.best.AtLeast(c.least)
 }
 
 // least is the weakest proof that counts.
@@ -151,7 +168,9 @@ func (l *Ladder) rungs(s session.Session, w Want) []rung {
 
 // try asks one rung and waits for proof.
 func (c *climb) try(ctx context.Context, r rung) (proved bool) {
-	code, hopeless := r.ask(c, ctx)
+	asking, cancel := context.WithTimeout(ctx, askWithin)
+	code, hopeless := r.ask(c, asking)
+	cancel()
 	if code == "" {
 		code = c.prove(ctx, r.wait, hopeless)
 	} else {
@@ -185,7 +204,11 @@ func (c *climb) prove(ctx context.Context, wait time.Duration, hopeless func(con
 }
 
 // look takes what is proved now, which may be less than before.
-func (c *climb) look(ctx context.Context) { c.best = c.evidence(ctx, c.s, c.asking).proof }
+func (c *climb) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	c.best = c.evidence(ctx, c.s, c.asking).proof
+}
 
 func (c *climb) leave(r Rung, code Code) {
 	if c.report != nil {
@@ -199,20 +222,17 @@ func (l *Ladder) Look(ctx context.Context, s session.Session, since time.Duratio
 	return l.evidence(ctx, s, asking{since: since}).proof
 }
 
-// knowFallback makes a locker named by policy count as one.
-func (l *Ladder) knowFallback(id, path string) {
+// knowFallback makes a locker named by policy count as one, for every session, as policy is.
+func (l *Ladder) knowFallback(path string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, p := range l.fallback[id] {
-		if p == path {
-			return
-		}
+	if !slices.Contains(l.fallbacks, path) {
+		l.fallbacks = append(l.fallbacks, path)
 	}
-	l.fallback[id] = append(l.fallback[id], path)
 }
 
-func (l *Ladder) fallbacks(id string) []string {
+func (l *Ladder) knownFallbacks() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return append([]string(nil), l.fallback[id]...)
+	return slices.Clone(l.fallbacks)
 }

@@ -227,7 +227,7 @@ func TestNobodyObeysFallbackLocksAndIsKilled(t *testing.T) {
 		b.secure(s, Want{Proof: policy.ProofLocker, Fallback: i3}, policy.ProofLocker, "logind:unproved desktop:unavailable fallback")
 		pid := b.locker(s)
 		p, _ := proc.Read(pid)
-		if want := "/user.slice/user-1000.slice/" + unitName(s); p.Group != want {
+		if want := "/user.slice/user-1000.slice/" + unitName(lockerUnit, s); p.Group != want {
 			b.Errorf("the locker is in %s, want %s", p.Group, want)
 		}
 		if got := proc.Env(pid, "NOTIFY_SOCKET") + proc.Env(pid, "DBUS_SYSTEM_BUS_ADDRESS"); got != "" {
@@ -274,8 +274,11 @@ func TestGrabByAnotherClientClimbsToTheEnd(t *testing.T) {
 		if got := b.l.Secure(b.Context(), s, Want{Fallback: i3}, nil); got.AtLeast(policy.ProofLocker) {
 			b.Errorf("proof %s though another client holds the keyboard", got)
 		}
-		b.secure(s, Want{Fallback: i3, Terminate: true}, policy.ProofEnded,
-			"logind:unproved desktop:unavailable fallback:exited greeter:unavailable terminate")
+		var last Rung
+		got := b.l.Secure(b.Context(), s, Want{Fallback: i3, Terminate: true}, func(st Step) { last = st.Rung })
+		if got != policy.ProofEnded || last != Terminate {
+			b.Errorf("proof %s by %s, want the end", got, last)
+		}
 	})
 }
 
@@ -412,7 +415,17 @@ func TestHungLogindStillLocks(t *testing.T) {
 		got := b.l.Secure(b.Context(), s, Want{Fallback: i3}, nil)
 		if took := time.Since(began); got != policy.ProofLocker || took > rig.Patience/2 {
 			b.Errorf("proof %s after %v", got, took)
+		} else {
+			b.Logf("locked after %v", took)
 		}
+	})
+}
+
+func TestHungLogindStillEndsASession(t *testing.T) {
+	inContainer(t, func(b *bench) {
+		s := b.desktop(`sh -c 'trap "" TERM HUP; while :; do sleep 1; done' &`)
+		_ = syscall.Kill(pidOf(b, "systemd-logind"), syscall.SIGSTOP)
+		b.secure(s, Want{Goal: SignOut}, policy.ProofEnded, "terminate")
 	})
 }
 

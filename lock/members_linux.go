@@ -25,7 +25,7 @@ func members(s session.Session) []int {
 	}
 	if s.Kind.Graphical() {
 		slice := "/user.slice/user-" + strconv.FormatUint(uint64(s.UID), 10) + ".slice/"
-		for _, unit := range []string{"user@" + strconv.FormatUint(uint64(s.UID), 10) + ".service", unitName(s)} {
+		for _, unit := range []string{"user@" + strconv.FormatUint(uint64(s.UID), 10) + ".service", unitName(lockerUnit, s)} {
 			more, _ := proc.InGroup(slice + unit)
 			pids = append(pids, more...)
 		}

@@ -3,6 +3,8 @@ package lock
 import (
 	"context"
 	"errors"
+	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -55,15 +57,43 @@ func (c *climb) failed(what string, err error) Code {
 	return codeOf(err)
 }
 
-// terminate ends the session: politely, and by force in the middle of the wait.
+// terminate ends the session: politely, and by force in the middle of the wait. Where logind does not do it, the
+// processes of the session's control group are ended one by one.
 func (c *climb) terminate(ctx context.Context) (Code, func(context.Context) bool) {
-	if c.o.Bus == nil {
+	if c.o.Bus == nil && !c.o.Root {
 		return c.hangUp()
 	}
-	code := c.call(ctx, ".Manager.TerminateSession", c.s.ID)
-	return code, c.afterwards(endWait/2, func() {
-		c.call(ctx, ".Manager.KillSession", c.s.ID, "all", int32(syscall.SIGKILL))
-	})
+	force := func() {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), askWithin)
+		defer cancel()
+		if c.call(stopping, ".Manager.KillSession", c.s.ID, "all", int32(syscall.SIGKILL)) != "" {
+			c.signalScope(syscall.SIGKILL)
+		}
+	}
+	if code := c.call(ctx, ".Manager.TerminateSession", c.s.ID); code != "" && !c.signalScope(syscall.SIGTERM) {
+		return code, nil
+	}
+	return "", c.afterwards(endWait/2, force)
+}
+
+// signalScope signals every process in the session's control group; false if there is none to be found.
+func (c *climb) signalScope(sig syscall.Signal) bool {
+	pids, err := proc.InGroup(c.s.Scope)
+	if err != nil || !c.o.Root {
+		return false
+	}
+	some := false
+	for _, pid := range pids {
+		p, err := proc.Pin(pid)
+		if err != nil {
+			continue
+		}
+		if in := p.Group; pid > 1 && pid != os.Getpid() && (in == c.s.Scope || strings.HasPrefix(in, c.s.Scope+"/")) {
+			some = p.Signal(sig) == nil || some
+		}
+		p.Close()
+	}
+	return some
 }
 
 // afterwards returns a check that never gives up hope, and does something once when called after the wait.

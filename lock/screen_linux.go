@@ -51,7 +51,7 @@ func (l *Ladder) onScreen(ctx context.Context, s session.Session, a asking) (pro
 	return p, err == nil && again.Same(p) && again.Running()
 }
 
-// keyboardHeld reports whether some client holds the keyboard of the session's display.
+// keyboardHeld reports whether some client holds the keyboard of the session's display, or that cannot be told in time.
 func (l *Ladder) keyboardHeld(ctx context.Context, s session.Session) bool {
 	if s.Kind != session.X11 && s.Kind != session.Unknown {
 		return false
@@ -60,10 +60,11 @@ func (l *Ladder) keyboardHeld(ctx context.Context, s session.Session) bool {
 	defer cancel()
 	c, err := openScreen(ctx, s)
 	if err != nil {
-		return false
+		return ctx.Err() != nil
 	}
 	defer c.Close()
-	return keyboardTaken(c)
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	return keyboardTaken(c) || ctx.Err() != nil
 }
 
 // keyboardTaken reports whether another client holds the keyboard. If none does, it is held for the time of one answer.
@@ -89,7 +90,7 @@ func (l *Ladder) covering(c *x11.Conn, s session.Session) (proc.Process, bool, e
 	if err != nil {
 		return proc.Process{}, false, err
 	}
-	owners := owners{c: c, uid: s.UID, named: l.fallbacks(s.ID), known: map[int]*proc.Process{}}
+	owners := owners{c: c, uid: s.UID, named: l.knownFallbacks(), known: map[int]*proc.Process{}}
 	var found proc.Process
 	for i := len(windows) - 1; i >= max(0, len(windows)-maxWindows) && len(open) > 0; i-- {
 		r, visible := shown(c, windows[i])

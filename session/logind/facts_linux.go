@@ -25,7 +25,7 @@ type memory struct {
 	graphical session.Kind // the kind it once had, if that was graphical
 	scope     string
 	since     time.Duration
-	display   string
+	display   string    // the first that was known: the user can change what logind says
 	looked    time.Time // when processes were last searched for a display
 }
 
@@ -139,10 +139,11 @@ func scope(s session.Session, unit string) (string, time.Duration) {
 // findDisplay searches the session's own processes for a display where logind was not told: an X server that a script
 // started, xrdp. A user who puts another there points at a display that he must be able to open anyway.
 func (m *memory) findDisplay(s *session.Session) {
-	if s.Display != "" || s.Kind != session.X11 && s.Kind != session.Unknown || s.Scope == "" {
-		return
+	if m.display == "" {
+		m.display = s.Display
 	}
-	if m.display == "" && time.Since(m.looked) > searchAgain {
+	search := s.Scope != "" && (s.Kind == session.X11 || s.Kind == session.Unknown)
+	if m.display == "" && search && time.Since(m.looked) > searchAgain {
 		m.looked = time.Now()
 		m.display = searchDisplay(s.Scope, s.UID)
 	}

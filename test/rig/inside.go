@@ -40,12 +40,17 @@ func pattern(name string) string {
 	return "^" + strings.ReplaceAll(name, "/", "$/^") + "$"
 }
 
-// testBinary builds the tests of the package in the current directory, static as the product is.
+// testBinary builds the tests of the package in the current directory: static, as the product is, or with the race
+// detector where that is on.
 func testBinary(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "rig-test")
-	cmd := exec.Command(Tool(t, "go"), "test", "-c", "-o", path, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	args, cgo := []string{"test", "-c", "-o", path}, "CGO_ENABLED=0"
+	if raceDetector {
+		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
+	}
+	cmd := exec.Command(Tool(t, "go"), append(args, ".")...)
+	cmd.Env = append(os.Environ(), cgo)
 	if _, err := output(cmd); err != nil {
 		t.Fatal(err)
 	}

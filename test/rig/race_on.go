@@ -1,0 +1,5 @@
+//go:build linux && race
+
+package rig
+
+const raceDetector = true
