@@ -125,6 +125,7 @@ type Options struct {
 	Save     func(Saved)                                                  // must not block
 	Warn     func(s session.Session, left time.Duration, a policy.Action) // a line on a terminal; must not block
 	Tray     Trays                                                        // may be nil: no tray is started and none is missed
+	TrayIn   time.Duration                                                // a tray has this long to appear by itself before one is started
 	Courier  func(link.Peer) bool
 	Version  string
 	Boot     string   // boot id

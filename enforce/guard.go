@@ -16,7 +16,6 @@ import (
 const (
 	retryEvery    = 10 * time.Second // between attempts while nothing secures a session
 	readableIn    = 10 * time.Second // a source of input has this long to become readable
-	trayIn        = 15 * time.Second // a tray has this long to appear by itself
 	trayAgain     = 15 * time.Second // between starts of a tray
 	trayBack      = 2 * time.Second  // a tray that was lost is started again after this
 	injectedEvery = time.Minute      // between records of injected input
@@ -128,7 +127,7 @@ func (e *Enforcer) newGuard(s session.Session, now Instant) *guard {
 		release: func() {}, started: now, look: now + readableIn, told: -injectedEvery, impostor: -impostorEvery}
 	g.tray.due = deadline.Never
 	if e.o.Tray != nil && s.Kind.Graphical() {
-		g.tray.due = now + trayIn
+		g.tray.due = now + e.o.TrayIn
 	}
 	g.apply(&e.loaded.Policy)
 	e.recordOf(g, audit.Event{Type: audit.SessionStart})

@@ -190,6 +190,26 @@ func TestFirstInputIsToldAtOnce(t *testing.T) {
 	}
 }
 
+// What is no input must not hold up the input right behind it: a deadline may lie between. A tremble of the pointer and
+// the change of keyboard that xdotool's first key brings both come before the key.
+func TestInputBehindATrembleIsToldAtOnce(t *testing.T) {
+	t.Parallel()
+	best := time.Hour
+	for range 3 {
+		x := xvfb(t, authority(t, "a"))
+		w := watch(t, Options{Display: x.display, Authority: x.authority}, me(session.X11))
+		until(t, w, "c1", "the display", readable)
+		time.Sleep(300 * time.Millisecond)
+		before := clock.Now()
+		x.do(t, "mousemove_relative", "2", "0", "sleep", "0.1", "key", "a")
+		until(t, w, "c1", "the key", since(before-slack))
+		best = min(best, clock.Now()-before)
+	}
+	if best > 900*time.Millisecond {
+		t.Errorf("told after %v", best)
+	}
+}
+
 func TestSmallMovesAreNoInput(t *testing.T) {
 	t.Parallel()
 	x := xvfb(t, authority(t, "a"))

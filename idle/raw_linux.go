@@ -91,6 +91,7 @@ func (r *raw) refresh() error {
 }
 
 // watch waits for input, tells of it at once, and then looks once a second until a second was quiet.
+// What is no believed input holds it up for a moment only.
 func (r *raw) watch(ctx context.Context) error {
 	for {
 		e, err := r.conn.Next(ctx)
@@ -104,8 +105,7 @@ func (r *raw) watch(ctx context.Context) error {
 			return err
 		}
 		for more := true; more; {
-			r.tell()
-			if !sleep(ctx, quiet) {
+			if !sleep(ctx, rest(r.tell())) {
 				return ctx.Err()
 			}
 			if err := r.clock.set(r.conn, true); err != nil {
@@ -120,9 +120,12 @@ func (r *raw) watch(ctx context.Context) error {
 	}
 }
 
-func (r *raw) tell() {
+// tell passes on what was seen, and reports whether a person was.
+func (r *raw) tell() (believed bool) {
+	believed = r.seen.believed != 0
 	r.f.tell(r.seen)
 	r.seen = sighting{}
+	return believed
 }
 
 // drain takes what has arrived, and says how many events that were.

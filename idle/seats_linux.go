@@ -190,21 +190,21 @@ func (s *seats) read(n *node) {
 		if err != nil {
 			return
 		}
-		s.tell(n, n.reader.feed(buf[:got], clock.Now()))
+		at := n.reader.feed(buf[:got], clock.Now())
+		s.tell(n, at)
 		for more := true; more; {
-			if !sleep(s.ctx, quiet) {
+			if !sleep(s.ctx, rest(at != 0)) {
 				return
 			}
-			if more, err = s.drain(n, buf); err != nil {
+			if at, more, err = s.drain(n, buf); err != nil {
 				return
 			}
 		}
 	}
 }
 
-// drain takes what has arrived and tells of the last input in it. It reports whether anything had.
-func (s *seats) drain(n *node, buf []byte) (more bool, err error) {
-	var last time.Duration
+// drain takes what has arrived and tells of the last input in it. It reports that, and whether anything had arrived.
+func (s *seats) drain(n *node, buf []byte) (last time.Duration, more bool, err error) {
 	for total := 0; total < drainMost*eventSize; {
 		var got int
 		if got, err = n.arrived(buf); err != nil || got == 0 {
@@ -214,7 +214,7 @@ func (s *seats) drain(n *node, buf []byte) (more bool, err error) {
 		last = max(last, n.reader.feed(buf[:got], clock.Now()))
 	}
 	s.tell(n, last)
-	return more, err
+	return last, more, err
 }
 
 func (s *seats) tell(n *node, at time.Duration) {

@@ -25,30 +25,6 @@ const (
 	lockEvery   = time.Second // LockNow of one connection more often than this is ignored
 )
 
-// Peer is who is at the other end, by the kernel's word.
-type Peer struct {
-	PID int32
-	UID uint32
-}
-
-// Host is what the enforcer offers to peers. No method may block for longer than a moment.
-type Host interface {
-	// Tray grants a tray of this peer for one of its own user's sessions, and names the session. A refusal
-	// is a code word.
-	Tray(p Peer, session string) (id, refusal string)
-	// TrayUp and TrayDown tell of a granted tray; show gives it a State, newest wins, never blocking.
-	TrayUp(id string, p Peer, show func(State))
-	TrayDown(id string, p Peer)
-	// LockNow asks to lock a session that Tray granted.
-	LockNow(id string)
-	// Courier says whether the peer may take the events.
-	Courier(p Peer) bool
-	// CourierSaid passes on what the courier tells of itself; nil when it left.
-	CourierSaid(*Courier)
-	// Status for this peer.
-	Status(ctx context.Context, p Peer) (Status, error)
-}
-
 // Server accepts peers on a local socket.
 type Server struct {
 	host     Host

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"stepaway/installer"
+)
+
+func install(args []string) error {
+	return registered(args, "install", "Registers the services and the tray on this machine, and starts them. Needs root.", installer.Plan.Install)
+}
+
+func uninstall(args []string) error {
+	return registered(args, "uninstall", "Stops the services and takes them off this machine; policy, identity and undelivered records stay. Needs root.",
+		installer.Plan.Uninstall)
+}
+
+func registered(args []string, name, about string, do func(installer.Plan) error) error {
+	if err := parse(flags(name, about), args, 0); err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return errors.New(name + " needs root")
+	}
+	self, err := beside("")
+	if err != nil {
+		return err
+	}
+	return do(installer.Plan{Dir: filepath.Clean(self), Say: func(line string) { fmt.Println(line) }})
+}

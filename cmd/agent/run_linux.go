@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"os"
+	"os/signal"
+	"os/user"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"stepaway/clock"
+	"stepaway/enforce"
+	"stepaway/idle"
+	"stepaway/link"
+	"stepaway/policy/file"
+	"stepaway/sdnotify"
+)
+
+// courierAccount is the account of the courier's service.
+const courierAccount = "stepaway"
+
+func (r *runFlags) enforce() error {
+	p, err := r.paths()
+	if err != nil {
+		return err
+	}
+	if err := p.make(); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	a := &agent{flags: r, paths: p, log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	return a.run(ctx)
+}
+
+func (r *runFlags) paths() (paths, error) {
+	if r.session {
+		return sessionPaths(r.policy, r.state)
+	}
+	if os.Geteuid() != 0 {
+		return paths{}, errNeedsRoot
+	}
+	return systemPaths(r.policy, r.state), nil
+}
+
+// agent puts the parts of one run together.
+type agent struct {
+	flags *runFlags
+	paths paths
+	log   *slog.Logger
+	work  sync.WaitGroup
+
+	stopCourier context.CancelFunc // nil if this agent started none
+}
+
+// run enforces until ctx ends. What it starts it also ends, in reverse.
+func (a *agent) run(ctx context.Context) error {
+	boot, err := clock.BootID()
+	if err != nil {
+		return err
+	}
+	timer, err := clock.NewTimer()
+	if err != nil {
+		return err
+	}
+	defer timer.Close()
+	inputs := idle.NewWatch(idle.Options{Root: !a.flags.session, Log: a.log})
+	defer inputs.Close()
+	sessions := a.sessions()
+	defer sessions.Close()
+	store := newStore(a.paths.lastInput(), a.log)
+	defer store.Close()
+	outbox := link.NewOutbox(newRun())
+	source := file.Source{Path: a.paths.policy, Owner: uint32(os.Geteuid())}
+	first := a.look(source)
+	ladder := a.ladder(sessions)
+	e := enforce.New(enforce.Options{
+		Clock: systemClock{}, Timer: wake{timer, a.log}, Sessions: sessions, Inputs: sight{inputs},
+		Ladder: ladder, Outbox: outbox, Policy: first, Policies: a.watchPolicy(ctx, source),
+		Saved: store.Load(), Save: store.Save, Warn: a.warnTerminal, Tray: a.trays(ctx, ladder),
+		Courier: a.courierAllowed(), Version: version, Boot: boot, Promise: a.promise(), Log: a.log,
+		TrayIn: a.trayIn(), Alive: alive, AliveEvery: sdnotify.Watchdog(),
+	})
+	return a.serve(ctx, e, outbox)
+}
+
+// serve opens the link, starts what belongs to this run and enforces.
+func (a *agent) serve(ctx context.Context, e *enforce.Enforcer, outbox *link.Outbox) error {
+	server, err := link.Listen(a.paths.socket, 0o666, e, outbox)
+	if err != nil {
+		return err
+	}
+	peers, stopPeers := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopPeers()
+	a.work.Go(func() { server.Serve(peers) })
+	if a.flags.session {
+		a.startCourier(ctx)
+	}
+	for _, p := range a.promise() {
+		a.log.Warn("this agent cannot promise everything", "limit", p)
+	}
+	a.log.Info("enforcing", "version", version, "policy", a.paths.policy, "link", a.paths.socket)
+	if _, err := sdnotify.Send(sdnotify.Ready); err != nil {
+		a.log.Error("service manager not told", "error", err)
+	}
+	e.Run(ctx)
+	drain(outbox)
+	if a.stopCourier != nil {
+		a.stopCourier()
+	}
+	stopPeers()
+	a.work.Wait()
+	return nil
+}
+
+func (a *agent) promise() []string {
+	if a.flags.session {
+		return promise
+	}
+	return nil
+}
+
+// courierAllowed says which peers may take the events: the courier's account, root, and with --session the user.
+func (a *agent) courierAllowed() func(link.Peer) bool {
+	allowed := map[uint32]bool{0: true, uint32(os.Geteuid()): true}
+	if u, err := user.Lookup(courierAccount); err == nil && !a.flags.session {
+		if id, err := strconv.ParseUint(u.Uid, 10, 32); err == nil {
+			allowed[uint32(id)] = true
+		}
+	}
+	return func(p link.Peer) bool { return allowed[p.UID] }
+}
+
+func newRun() string {
+	var b [4]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+func alive() {
+	// Nobody is left to tell when telling fails; the watchdog then does its work.
+	_, _ = sdnotify.Send(sdnotify.Alive)
+}
+
+// look reads the policy once for the start.
+func (a *agent) look(s file.Source) enforce.PolicyNews {
+	return a.news(file.InForce(s, file.Keep{Path: a.paths.lastGood()}))
+}
+
+// watchPolicy looks again after every change on disk and every SIGHUP.
+func (a *agent) watchPolicy(ctx context.Context, s file.Source) <-chan enforce.PolicyNews {
+	out := make(chan enforce.PolicyNews)
+	changed, err := s.Watch(ctx)
+	if err != nil {
+		a.log.Warn("policy is read again only on SIGHUP", "error", err)
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	a.work.Go(func() {
+		defer signal.Stop(hup)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case _, open := <-changed:
+				if !open {
+					changed = nil
+					continue
+				}
+			case <-hup:
+			}
+			select {
+			case out <- a.look(s):
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return out
+}
+
+// news turns a verdict into what the loop takes, and logs what is wrong.
+func (a *agent) news(v file.Verdict) enforce.PolicyNews {
+	a.logPolicy(v)
+	return enforce.PolicyNews{Loaded: v.Loaded, Before: v.Before, Code: codeOf(v)}
+}
