@@ -100,3 +100,14 @@ func TestAttackEnforcerThatReadsNothing(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestOnlyRootAndOneselfAreTrusted(t *testing.T) {
+	for _, c := range []struct {
+		peer, own uint32
+		want      bool
+	}{{0, 1000, true}, {1000, 1000, true}, {1001, 1000, false}, {1000, 0, false}, {0, 0, true}} {
+		if got := trusted(c.peer, c.own); got != c.want {
+			t.Errorf("peer %d, own %d: %v", c.peer, c.own, got)
+		}
+	}
+}

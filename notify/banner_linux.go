@@ -167,6 +167,7 @@ func (s *sheets) lay(places []x11.Rect) error {
 	return nil
 }
 
+// open makes a banner's window, which is not yet on the screen.
 func (s *sheets) open(p x11.Rect) (sheet, error) {
 	window, err := s.conn.CreateWindow(x11.Window{X: p.X, Y: p.Y, Width: p.Width, Height: p.Height,
 		Background: s.conn.Screen.Pixel(ink.R, ink.G, ink.B), OverrideRedirect: true})
@@ -183,14 +184,19 @@ func (s *sheets) open(p x11.Rect) (sheet, error) {
 	if err != nil {
 		return sheet{}, err
 	}
-	return sheet{window, gc}, s.conn.MapWindow(window)
+	return sheet{window, gc}, nil
 }
 
+// draw brings one banner up to date. It is drawn before it is put on the screen, so that it never appears empty.
 func (s *sheets) draw(sh sheet, p x11.Rect, m Message) error {
+	img := drawSheet(m, int(p.Width), int(p.Height))
+	if err := s.conn.MapWindow(sh.window); err != nil {
+		return err
+	}
 	if err := s.conn.Raise(sh.window); err != nil {
 		return err
 	}
-	return s.conn.PutImage(sh.window, sh.gc, 0, 0, drawSheet(m, int(p.Width), int(p.Height)))
+	return s.conn.PutImage(sh.window, sh.gc, 0, 0, img)
 }
 
 // close gives the connection up, and the server takes the windows away with it.

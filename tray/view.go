@@ -60,10 +60,8 @@ func View(s link.State, connected bool, now time.Duration, w words.Catalogue, ve
 		{ID: Separator},
 		{Text: w.Text(words.Why), Enabled: connected, Children: why(s, w)},
 		{Text: w.Text(words.Recorded), Enabled: true, Children: recorded(s, connected, w)},
-		{Text: w.Text(words.About), Enabled: true, Children: []Item{
-			{Text: w.Text(words.AboutVersion, "version", version)},
-			{Text: w.Text(words.AboutWhat)},
-		}},
+		{Text: w.Text(words.About), Enabled: true, Children: texts(
+			w.Text(words.AboutVersion, "version", version), w.Text(words.AboutWhat))},
 	}
 	return m
 }
@@ -113,13 +111,14 @@ func why(s link.State, w words.Catalogue) []Item {
 	if s.Source == "" || s.Source == "none" {
 		lines[len(lines)-1] = ""
 	}
-	return texts(lines)
+	return texts(lines...)
 }
 
-func texts(lines []string) []Item {
+// texts are lines to read. They are enabled, because desktops make what is not too pale to read.
+func texts(lines ...string) []Item {
 	items := make([]Item, len(lines))
 	for i, line := range lines {
-		items[i].Text = line
+		items[i] = Item{Text: line, Enabled: line != ""}
 	}
 	return items
 }
@@ -168,5 +167,5 @@ func recorded(s link.State, connected bool, w words.Catalogue) []Item {
 	default:
 		way = w.Text(words.RecordsHere)
 	}
-	return texts([]string{w.Text(words.RecordedWhat), w.Text(words.RecordedNever), way})
+	return texts(w.Text(words.RecordedWhat), w.Text(words.RecordedNever), way)
 }
