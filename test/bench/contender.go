@@ -57,7 +57,7 @@ func peers() []contender {
 const policyText = `limit: %v
 warning: %v
 action: lock
-lock: {proof: none, fallback: [%s]}
+lock: {proof: claim, fallback: [%s]}
 `
 
 // ours is the enforcer from bin, in a session of its own on an X display. The directory of programs that it runs

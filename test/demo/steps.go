@@ -103,7 +103,7 @@ func (d *demo) enroll(context.Context) error {
 		return err
 	}
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	_, err = d.tool("stepaway-courier", "enroll", "--collector", d.url, "--token", lines[len(lines)-1], "--state", d.path("state"))
+	_, err = d.tool("stepaway-courier", "enroll", "--collector", d.url, "--token", lines[len(lines)-1], "--state", d.path("state/courier"))
 	return err
 }
 
@@ -146,7 +146,7 @@ func (d *demo) awaitWarning(ctx context.Context) error {
 		return err
 	}
 	d.note("the warning was shown: %s", filepath.Join(d.out, "warning.png"))
-	if out, err := d.tool("stepaway-agent", "status", "--state", d.path("state")); err == nil {
+	if out, err := d.tool("stepaway-agent", "status", "--session", "--state", d.path("state")); err == nil {
 		fmt.Print(indent("$ stepaway-agent status\n" + out))
 	}
 	return nil
@@ -157,10 +157,7 @@ func (d *demo) awaitWarning(ctx context.Context) error {
 func (d *demo) carryOn(ctx context.Context) error {
 	if d.desk.Virtual {
 		d.say("The pointer is moved: that is input, so the session continues.")
-		if err := d.desk.Move(400, 400); err != nil {
-			return err
-		}
-		if err := d.desk.Move(700, 500); err != nil {
+		if err := d.desk.Move(-240, -100); err != nil {
 			return err
 		}
 	} else {

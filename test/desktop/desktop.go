@@ -231,9 +231,10 @@ func (d *Desktop) Setenv(name, value string) {
 	d.env = append(kept, name+"="+value)
 }
 
-// Move moves the pointer to a place on the screen, as a mouse would.
-func (d *Desktop) Move(x, y int) error {
-	return d.Run("xdotool", "mousemove", strconv.Itoa(x), strconv.Itoa(y))
+// Move moves the pointer by so many pixels, as a mouse would: through XTEST. Setting it to a place on the screen
+// would be a warp, which comes from no device and is not input.
+func (d *Desktop) Move(dx, dy int) error {
+	return d.Run("xdotool", "mousemove_relative", "--", strconv.Itoa(dx), strconv.Itoa(dy))
 }
 
 // Picture writes what the screen shows to a PNG file.
@@ -284,6 +285,6 @@ const dunstConfig = `[global]
     horizontal_padding = 16
     mouse_left_click = do_action
     idle_threshold = 0
-    show_indicators = yes
+    show_indicators = no
     follow = none
 `
