@@ -34,20 +34,44 @@ func policyVerb(args []string) error {
 func reader() uint32 { return uint32(max(os.Getuid(), 0)) }
 
 func policyShow(args []string) error {
-	f := flags("policy show", "Prints each value in force and where it came from.")
+	f := flags("policy show", "Prints each value in force and where it came from. Exit 1 if the file is not taken as it stands.")
 	path := f.String("policy", "/etc/stepaway/policy.yaml", "policy `FILE`; policy.d is beside it")
+	state := f.String("state", "", "state `DIR` of an agent that was started with one")
 	asJSON := f.Bool("json", false, "print JSON")
 	if err := parse(f, args, 0); err != nil {
 		return err
 	}
-	l, _, err := file.Source{Path: *path, Owner: reader()}.Load()
-	if errors.Is(err, fs.ErrNotExist) && !given(f, "policy") {
-		l, err = policy.Loaded{Policy: policy.Default()}, nil
+	l, err := inForce(f, *path, systemPaths("", *state).lastGood())
+	if err := printSettings(l, *asJSON); err != nil {
+		return err
 	}
 	if err != nil {
 		return explain(err)
 	}
-	if *asJSON {
+	return nil
+}
+
+// inForce is what an agent with this policy file would enforce, and the error that keeps it from taking the file.
+func inForce(f *flag.FlagSet, path, lastGood string) (policy.Loaded, error) {
+	l, _, err := file.Source{Path: path, Owner: reader()}.Load()
+	if err == nil {
+		return l, nil
+	}
+	last, keepErr := file.Keep{Path: lastGood}.Load(reader())
+	switch {
+	case keepErr == nil:
+		for key, from := range last.Source {
+			last.Source[key] = "last good " + from
+		}
+		return last, err
+	case errors.Is(err, fs.ErrNotExist) && !given(f, "policy"):
+		err = nil
+	}
+	return policy.Loaded{Policy: policy.Default()}, err
+}
+
+func printSettings(l policy.Loaded, asJSON bool) error {
+	if asJSON {
 		return printJSON(map[string]any{"hash": l.Policy.Hash(), "settings": l.Settings()})
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
