@@ -28,6 +28,7 @@ func (s *Spool) exchange() error {
 	if err != nil {
 		return fmt.Errorf("compact: %w", err)
 	}
+	db.AllocSize = s.o.growth()
 	err = bolt.Compact(db, s.db, 1<<20)
 	if err == nil {
 		err = os.Rename(path, s.path())

@@ -18,8 +18,9 @@ import (
 
 // Verbs of the test binary as a child.
 const (
-	asCheck  = "check-spool"
-	asWriter = "write-spool"
+	asCheck   = "check-spool"
+	asWriter  = "write-spool"
+	asLimited = "write-limited"
 )
 
 func TestMain(m *testing.M) {
@@ -27,6 +28,12 @@ func TestMain(m *testing.M) {
 		switch os.Args[1] {
 		case asCheck:
 			os.Exit(CheckMain(os.Args[2], os.Stdout))
+		case asLimited:
+			if err := writeLimited(os.Args[2]); err != nil {
+				fmt.Println(err)
+				os.Exit(1)
+			}
+			os.Exit(0)
 		case asWriter:
 			os.Exit(writeForEver(os.Args[2]))
 		}

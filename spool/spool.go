@@ -132,6 +132,9 @@ func (o Options) filled() Options {
 	return o
 }
 
+// growth is the step in which the file grows, within the reserve of a full spool.
+func (o Options) growth() int { return int(min(1<<20, o.MaxBytes/32)) }
+
 func stamp(t audit.Type) audit.Event {
 	severity, _ := audit.SeverityOf(t)
 	return audit.Event{V: audit.Version, Type: t, Wall: time.Now().UTC(), Severity: severity, Outcome: audit.Success}
@@ -176,6 +179,7 @@ func (s *Spool) open() (Report, error) {
 	if s.db, err = openFile(s.path(), false); err != nil {
 		return Report{}, err
 	}
+	s.db.AllocSize = s.o.growth()
 	if err := s.begin(&r, found, known); err != nil {
 		s.db.Close()
 		return Report{}, err
@@ -224,7 +228,7 @@ func (s *Spool) inspect() (Found, string, error) {
 
 func (s *Spool) path() string { return filepath.Join(s.dir, fileName) }
 
-// openFile opens a bbolt file so that it can grow for weeks: no free list on disk, one file in small steps.
+// openFile opens a bbolt file so that it can grow for weeks: its list of free pages is not written with every commit.
 func openFile(path string, readOnly bool) (db *bolt.DB, err error) {
 	err = guard(func() error {
 		db, err = bolt.Open(path, 0o600, &bolt.Options{
@@ -239,7 +243,6 @@ func openFile(path string, readOnly bool) (db *bolt.DB, err error) {
 	if err != nil {
 		return nil, err
 	}
-	db.AllocSize = 1 << 20
 	return db, nil
 }
 
