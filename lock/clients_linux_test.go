@@ -151,6 +151,11 @@ func TestOthersProcessesAreNotTouched(t *testing.T) {
 		if count(doctor, client) != 1 || count(nurse, "/home/nurse/client") != 1 {
 			b.Error("another user's client, or another file of the same name, was ended")
 		}
+		s.Scope = "" // where it is not known, user and executable still decide
+		b.closeClients(s, 0, "x:ended:1", policy.Client{Name: "x", Paths: []string{client}, AtDeadline: policy.End})
+		if count(doctor, client) != 1 || count(nurse, "/home/nurse/client") != 1 {
+			b.Error("without a scope: another user's client, or another file of the same name, was ended")
+		}
 	})
 }
 

@@ -198,11 +198,22 @@ func (l *Ladder) locker(ctx context.Context, s session.Session, a asking) (proc.
 // slack is the coarseness of start times.
 const slack = 20 * time.Millisecond
 
-// startedAfter finds a genuine locker among the processes of the session's user.
+// startedAfter finds a genuine locker among the processes of the session's user. Lockers have helpers of the same
+// executable, so one that is stopped takes all of its kind with it.
 func (l *Ladder) startedAfter(s session.Session, since time.Duration) (proc.Process, bool) {
-	named := l.knownFallbacks()
+	known, stopped := l.knownFallbacks(), map[string]bool{}
+	var found []proc.Process
 	for _, pid := range members(s) {
-		if p, ok := genuine(pid, s.UID, named); ok && p.Start+slack >= since {
+		p, ok := genuine(pid, s.UID, known)
+		if ok && p.Start+slack >= since {
+			found = append(found, p)
+		}
+		if p.UID == s.UID && p.Alive() && !p.Running() {
+			stopped[p.Exe] = true
+		}
+	}
+	for _, p := range found {
+		if !stopped[p.Exe] {
 			return p, true
 		}
 	}

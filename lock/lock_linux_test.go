@@ -261,6 +261,9 @@ func TestStoppedLockerIsNoProof(t *testing.T) {
 		_ = syscall.Kill(pid, syscall.SIGSTOP)
 		b.c.WaitFor("the stop", func() bool { p, _ := proc.Read(pid); return p.State == 'T' })
 		b.look(s, policy.ProofClaim, "a stopped locker")
+		blind := s
+		blind.Kind = session.Wayland // where no screen can be asked
+		b.look(blind, policy.ProofClaim, "a stopped locker")
 		b.released(hold, Killed)
 		_ = syscall.Kill(pid, syscall.SIGCONT)
 		b.look(s, policy.ProofLocker, "a locker that goes on")
@@ -405,6 +408,20 @@ func TestTerminalSessionIsEnded(t *testing.T) {
 		s.Kind = session.TTY
 		b.secure(s, Want{Proof: policy.ProofLocker}, policy.ProofEnded, "terminate")
 	})
+}
+
+func TestHoldEndsWithItsContext(t *testing.T) {
+	l := New(Options{})
+	s := session.Session{ID: "x", UID: uint32(os.Getuid()), Kind: session.X11}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	hold := l.Hold(ctx, s)
+	rig.WaitFor(t, "the watch to end", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return len(l.nudges) == 0 })
+	select {
+	case r := <-hold:
+		t.Errorf("released after the context ended: %s", r)
+	default:
+	}
 }
 
 func TestHungLogindStillLocks(t *testing.T) {
