@@ -29,6 +29,9 @@ func (p *Policy) For(groups []string) Effective {
 		}
 		if l := orLimit(r.Limit, p.Limit); limit == 0 || l < limit {
 			limit, e.Role = l, r.Name
+			if r.Limit == 0 {
+				e.Role = ""
+			}
 		}
 		if a := orAction(r.Action, p.Action); action == "" || strictness(a) > strictness(action) {
 			action = a

@@ -37,6 +37,7 @@ func each[T interface{ label() string }](n *yaml.Node, read func(*yaml.Node) (T,
 		return nil, err
 	}
 	var out []T
+	var wrong several
 	names := map[string]bool{}
 	for _, it := range items {
 		v, err := read(it)
@@ -44,12 +45,13 @@ func each[T interface{ label() string }](n *yaml.Node, read func(*yaml.Node) (T,
 			err = nameError(v.label(), names)
 		}
 		if err != nil {
-			return nil, &located{err, nodeOf(err, it)}
+			wrong = append(wrong, at(err, it))
+			continue
 		}
 		names[v.label()] = true
 		out = append(out, v)
 	}
-	return out, nil
+	return out, wrong.orNil()
 }
 
 func (c Client) label() string { return c.Name }
@@ -138,19 +140,21 @@ func into[T any](dst *T, read func(*yaml.Node) (T, error)) func(*yaml.Node) erro
 // takeFields hands each field of a section to its reader.
 func takeFields(n *yaml.Node, readers map[string]func(*yaml.Node) error) error {
 	fs, err := fieldsOf(n)
+	var wrong several
 	if err != nil {
-		return err
+		wrong = append(wrong, at(err, n))
 	}
 	for _, f := range fs {
 		read, known := readers[f.name]
 		if !known {
-			return &located{errorf("unknown key %q", printable(f.name)), f.key}
+			wrong = append(wrong, &located{errorf("unknown key %q", printable(f.name)), f.key})
+			continue
 		}
 		if err := read(f.value); err != nil {
-			return &located{errorf("%s: %w", f.name, err), nodeOf(err, f.value)}
+			wrong = append(wrong, &located{errorf("%s: %w", f.name, err), nodeOf(err, f.value)})
 		}
 	}
-	return nil
+	return wrong.orNil()
 }
 
 type clientValue struct {

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -20,8 +22,9 @@ const MaxFile = 256 << 10
 
 // Limits on lists, far above what a site needs.
 const (
-	maxList = 256
-	maxText = 1024
+	maxList     = 256
+	maxText     = 1024
+	maxProblems = 100 // of one document; nobody reads more at once
 )
 
 // Problem is one thing that is wrong in a policy file.
@@ -86,6 +89,16 @@ type parser struct {
 }
 
 func (p *parser) wrong(n *yaml.Node, key string, err error) {
+	var each several
+	if errors.As(err, &each) {
+		for _, e := range each {
+			p.wrong(n, key, e)
+		}
+		return
+	}
+	if len(p.problems) == maxProblems {
+		return
+	}
 	pr := Problem{File: p.name, Line: 1, Column: 1, Key: key, Text: err.Error()}
 	var at *located
 	if errors.As(err, &at) {
@@ -109,10 +122,13 @@ func (p *parser) document(text []byte) {
 		return // an empty file sets nothing
 	}
 	if err != nil {
-		p.wrong(nil, "", errorf("not YAML: %s", printable(strings.TrimPrefix(err.Error(), "yaml: "))))
+		p.wrong(nil, "", notYAML(err))
 		return
 	}
-	if err := d.Decode(&second); !errors.Is(err, io.EOF) {
+	if err := d.Decode(&second); err != nil && !errors.Is(err, io.EOF) {
+		p.wrong(nil, "", notYAML(err))
+		return
+	} else if err == nil {
 		p.wrong(&second, "", errorf("a second document begins here; a policy file holds one"))
 		return
 	}
@@ -122,6 +138,18 @@ func (p *parser) document(text []byte) {
 	}
 	p.section(doc.Content[0], "")
 }
+
+// notYAML gives the decoder's error the place that it names.
+func notYAML(err error) error {
+	text, n := strings.TrimPrefix(err.Error(), "yaml: "), &yaml.Node{Line: 1, Column: 1}
+	if m := yamlLine.FindStringSubmatch(text); m != nil {
+		n.Line, _ = strconv.Atoi(m[1])
+		text = text[len(m[0]):]
+	}
+	return &located{errorf("not YAML: %s", printable(text)), n}
+}
+
+var yamlLine = regexp.MustCompile(`^line ([1-9][0-9]{0,8}): `)
 
 // section takes one mapping, whose keys stand under prefix.
 func (p *parser) section(n *yaml.Node, prefix string) {
@@ -136,6 +164,8 @@ func (p *parser) section(n *yaml.Node, prefix string) {
 		key := prefix + f.name
 		d, known := find(key)
 		switch {
+		case strings.Contains(f.name, "."):
+			p.wrong(f.key, "", errorf("unknown key %q; write a section, like lock: {proof: locker}", printable(f.name)))
 		case known:
 			if err := d.take(&p.into.Policy, f.value); err != nil {
 				p.wrong(f.value, key, err)
@@ -185,6 +215,27 @@ type located struct {
 	node *yaml.Node
 }
 
+// several is more than one error of one value.
+type several []error
+
+func (s several) Error() string { return errors.Join(s...).Error() }
+
+func (s several) orNil() error {
+	if len(s) == 0 {
+		return nil
+	}
+	return s
+}
+
+// at gives err the place n, unless it has one.
+func at(err error, n *yaml.Node) error {
+	switch err.(type) {
+	case nil, *located, several:
+		return err
+	}
+	return &located{err, n}
+}
+
 func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
 type field struct {
@@ -198,17 +249,21 @@ func fieldsOf(n *yaml.Node) ([]field, error) {
 		return nil, errorf("expected keys and values here")
 	}
 	var fs []field
+	var wrong several
+	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k := n.Content[i]
-		if k.Kind != yaml.ScalarNode {
-			return fs, &located{errorf("a key must be a word"), k}
+		switch {
+		case k.Kind != yaml.ScalarNode:
+			wrong = append(wrong, &located{errorf("a key must be a word"), k})
+		case seen[k.Value]:
+			wrong = append(wrong, &located{errorf("key %q stands twice", printable(k.Value)), k})
+		default:
+			seen[k.Value] = true
+			fs = append(fs, field{k.Value, k, n.Content[i+1]})
 		}
-		if slices.ContainsFunc(fs, func(f field) bool { return f.name == k.Value }) {
-			return fs, &located{errorf("key %q stands twice", printable(k.Value)), k}
-		}
-		fs = append(fs, field{k.Value, k, n.Content[i+1]})
 	}
-	return fs, nil
+	return fs, wrong.orNil()
 }
 
 func durationOf(n *yaml.Node, low, high time.Duration, orZero bool) (time.Duration, error) {
@@ -250,6 +305,9 @@ func textOf(n *yaml.Node) (string, error) {
 	if n.Tag == "!!null" {
 		return "", errorf("the value is missing")
 	}
+	if strings.IndexFunc(n.Value, func(r rune) bool { return !unicode.IsPrint(r) }) >= 0 {
+		return "", errorf("%q holds a character that cannot be printed", printable(n.Value))
+	}
 	return n.Value, nil
 }
 
@@ -284,14 +342,21 @@ func itemsOf(n *yaml.Node) ([]*yaml.Node, error) {
 
 func httpsURL(s string) error {
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
-		strings.Trim(u.Path, "/") != "" {
+	if err != nil || u.Scheme != "https" || u.User != nil || strings.ContainsAny(s, "?#") ||
+		strings.Trim(u.Path, "/") != "" || !hostAndPort(u) {
 		return errorf("%q is not an address like https://collector.clinic.example:8443", printable(s))
 	}
 	return nil
 }
 
-// plainText refuses what no editor writes: too much, NUL and other control characters, wrong UTF-8.
+func hostAndPort(u *url.URL) bool {
+	host := strings.Trim(strings.ToLower(u.Hostname()), "abcdefghijklmnopqrstuvwxyz0123456789.-_:")
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return u.Hostname() != "" && host == "" && (port > 0 && err == nil || !strings.HasSuffix(u.Host, ":"+u.Port()))
+}
+
+// plainText refuses what no editor writes, and what shows a person another text than it says: control
+// characters, line ends that few editors show as such, marks that turn the direction of the text.
 func plainText(text []byte) error {
 	if len(text) > MaxFile {
 		return errorf("larger than %d KiB", MaxFile>>10)
@@ -299,12 +364,27 @@ func plainText(text []byte) error {
 	if !utf8.Valid(text) {
 		return errorf("not UTF-8 text")
 	}
-	for _, r := range string(text) {
-		if unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t' {
-			return errorf("holds control character %U; save it as plain text", r)
+	line, column := 1, 1
+	for i, r := range string(text) {
+		if !plainRune(r) || (r == '\r' && !bytes.HasPrefix(text[i+1:], []byte("\n"))) {
+			return &located{errorf("holds the character %U; save it as plain text in UTF-8", r), &yaml.Node{Line: line, Column: column}}
+		}
+		column++
+		if r == '\n' {
+			line, column = line+1, 1
 		}
 	}
 	return nil
+}
+
+func plainRune(r rune) bool {
+	switch {
+	case r == '\n', r == '\r', r == '\t':
+		return true
+	case unicode.Is(unicode.Bidi_Control, r), r == '\u2028', r == '\u2029', r == '\ufeff':
+		return false
+	}
+	return !unicode.IsControl(r)
 }
 
 // fancy finds the first node that uses what a policy may not.

@@ -1,7 +1,7 @@
 package policy
 
 import (
-	"path/filepath"
+	"path"
 	"strings"
 	"time"
 
@@ -218,8 +218,8 @@ func command(d Definition, at func(*Policy) *[]string) Definition {
 }
 
 func absolutePath(s string) error {
-	if !strings.HasPrefix(s, "/") || filepath.ToSlash(filepath.Clean(s)) != s {
-		return errorf("%q is not a clean absolute path; write it like /usr/bin/program", s)
+	if !strings.HasPrefix(s, "/") || path.Clean(s) != s || s == "/" {
+		return errorf("%q is not a clean absolute path; write it like /usr/bin/program", printable(s))
 	}
 	return nil
 }
