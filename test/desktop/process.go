@@ -66,6 +66,9 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // Done is closed once the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// ExitCode is that of the process once Done is closed, -1 where a signal ended it.
+func (p *Process) ExitCode() int { return p.cmd.ProcessState.ExitCode() }
+
 // Signal sends a signal by the process's handle; an ended process takes none.
 func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
 

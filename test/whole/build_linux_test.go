@@ -3,6 +3,7 @@
 package whole
 
 import (
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,6 +48,8 @@ func build() {
 }
 
 func TestMain(m *testing.M) {
+	// The tests wait more than they work, so more run at once than there are processors; -parallel still decides.
+	_ = flag.Set("test.parallel", "8")
 	code := m.Run()
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir)
