@@ -142,6 +142,7 @@ func (t *taking) save() error {
 	if err != nil {
 		return err
 	}
-	_, err = t.tx.Exec("UPDATE devices SET seen = ? WHERE device = ?", now, t.Device)
+	_, err = t.tx.Exec(`INSERT INTO devices (device, enrolled, seen) VALUES (?1, ?2, ?2)
+		ON CONFLICT DO UPDATE SET seen = ?2`, t.Device, now)
 	return err
 }

@@ -12,20 +12,16 @@ import (
 	"encoding/json"
 	"io"
 	"log"
-	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
 
 	"stepaway/audit"
 	"stepaway/uplink"
 )
-
-var quiet = slog.New(slog.DiscardHandler)
 
 // noLeaks fails the test if goroutines are left at its end.
 func noLeaks(t *testing.T) {
@@ -203,5 +199,3 @@ func (w *world) answerGood(rw http.ResponseWriter, r *http.Request) {
 	}
 	json.NewEncoder(rw).Encode(w.good(b))
 }
-
-func contains(err error, part string) bool { return err != nil && strings.Contains(err.Error(), part) }

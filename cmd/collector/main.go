@@ -5,6 +5,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -97,16 +98,22 @@ func usage(w io.Writer) {
 	fmt.Fprint(w, "\nEvery command has --help. Exit codes: 0 done, 1 failed, 2 wrong command line.\n")
 }
 
-// flags makes the flag set of a verb, whose help goes to standard output.
+// flags makes the flag set of a verb. Its help waits for parse, since package flag prints it after every
+// mistake as well.
 func flags(name, about string) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
+	fs.SetOutput(&bytes.Buffer{})
 	fs.Usage = func() {
-		fmt.Printf("usage: stepaway-collector %s [FLAGS]\n\n%s\n", name, about)
-		fs.SetOutput(os.Stdout)
+		fmt.Fprintf(fs.Output(), "usage: stepaway-collector %s [FLAGS]\n\n%s\n", name, about)
 		fs.PrintDefaults()
 	}
 	return fs
+}
+
+// help prints what Usage wrote.
+func help(fs *flag.FlagSet) error {
+	fmt.Print(fs.Output())
+	return flag.ErrHelp
 }
 
 // parse reads flags and, between or after them, exactly want other arguments.
@@ -115,7 +122,7 @@ func parse(fs *flag.FlagSet, args []string, want ...string) ([]string, error) {
 	for {
 		err := fs.Parse(args)
 		if errors.Is(err, flag.ErrHelp) {
-			return nil, err
+			return nil, help(fs)
 		}
 		if err != nil {
 			return nil, wrong(fs, "%v", err)
