@@ -102,6 +102,7 @@ type Ladder interface {
 	Look(ctx context.Context, s session.Session) policy.Proof
 	Hold(ctx context.Context, s session.Session) <-chan Release
 	CloseClients(ctx context.Context, s session.Session, cs []policy.Client, report func(ClientStep)) (left int)
+	Nudge() // something changed: whoever holds a lock looks again now; never blocks
 }
 
 // PolicyNews is the outcome of looking at the policy's sources.
@@ -140,6 +141,7 @@ type Options struct {
 type Trays interface {
 	Start(s session.Session, old int32)
 	Genuine(p link.Peer) bool
+	Running(p link.Peer) bool // neither ended nor stopped; asked on the loop, must not block
 }
 
 // Saved is what must survive a restart of the enforcer within one boot.

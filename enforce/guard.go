@@ -115,6 +115,7 @@ func (e *Enforcer) adopt(ctx context.Context, ss []session.Session) {
 	e.known = maps.Clone(alive)
 	e.mu.Unlock()
 	e.o.Inputs.Follow(open)
+	e.o.Ladder.Nudge()
 	e.dirty = true
 }
 
@@ -196,6 +197,9 @@ func (e *Enforcer) tend(g *guard, now Instant) {
 	}
 	if source, _ := e.o.Inputs.Choice(g.s.ID); source == "tty" && g.m.State() == deadline.Warned {
 		g.look = min(g.look, now+glanceEvery)
+	}
+	if g.tray.show != nil && e.o.Tray != nil && !e.o.Tray.Running(g.tray.peer) {
+		e.trayLost(g)
 	}
 	if now >= g.tray.due && !e.securedOrLate(g) {
 		g.tray.due = now + trayAgain

@@ -77,12 +77,16 @@ func (e *Enforcer) TrayDown(id string, p link.Peer) {
 		if g == nil || g.tray.peer != p || g.tray.show == nil {
 			return
 		}
-		e.recordOf(g, audit.Event{Type: audit.TrayLost, Outcome: audit.Failure})
-		g.tray = trayState{due: deadline.Never, lost: true, old: p.PID}
-		if e.o.Tray != nil {
-			g.tray.due = e.o.Clock.Now() + trayBack
-		}
+		e.trayLost(g)
 	})
+}
+
+func (e *Enforcer) trayLost(g *guard) {
+	e.recordOf(g, audit.Event{Type: audit.TrayLost, Outcome: audit.Failure})
+	g.tray = trayState{due: deadline.Never, lost: true, old: g.tray.peer.PID}
+	if e.o.Tray != nil {
+		g.tray.due = e.o.Clock.Now() + trayBack
+	}
 }
 
 // LockNow brings a session's deadline to now.

@@ -44,6 +44,7 @@ type world struct {
 	saved    Saved
 	started  []int32
 	trusted  bool
+	stopped  atomic.Bool
 }
 
 type bubbleTimer struct {
@@ -109,6 +110,7 @@ func (w *world) Hold(_ context.Context, s session.Session) <-chan Release {
 	w.held[s.ID] = c
 	return c
 }
+func (w *world) Nudge() {}
 func (w *world) CloseClients(_ context.Context, _ session.Session, cs []policy.Client, report func(ClientStep)) int {
 	for _, c := range cs {
 		report(ClientStep{Client: c.Name, Type: audit.ClientClosed, Count: 1})
@@ -120,6 +122,7 @@ type traysOf struct{ *world }
 
 func (t traysOf) Start(_ session.Session, old int32) { t.started = append(t.started, old) }
 func (t traysOf) Genuine(link.Peer) bool             { return t.trusted }
+func (t traysOf) Running(link.Peer) bool             { return !t.stopped.Load() }
 
 const sec = time.Second
 
@@ -556,7 +559,7 @@ func TestTrays(t *testing.T) {
 	var shown atomic.Pointer[link.State]
 	show := func(s link.State) { shown.Store(&s) }
 	nurse := link.Peer{PID: 7, UID: 1000}
-	play(t, func(w *world, o *Options) { o.Tray = traysOf{w} }, func(w *world) {
+	play(t, func(w *world, o *Options) { o.Tray, o.TrayIn = traysOf{w}, 15*sec }, func(w *world) {
 		if _, code := w.e.Tray(link.Peer{UID: 1001}, "1"); code != "session" {
 			t.Errorf("another user's tray: %q", code)
 		}
@@ -580,6 +583,11 @@ func TestTrays(t *testing.T) {
 		w.e.TrayUp("1", nurse, show)
 		synctest.Wait()
 		w.last(audit.TrayRestored)
+		w.stopped.Store(true)
+		w.after(20 * time.Minute) // the limit and the look at the sessions wake the loop
+		if n := w.count(audit.TrayLost); n != 2 {
+			t.Errorf("a stopped tray is not missed: %d", n)
+		}
 		w.trusted = false
 		for range 5 {
 			if _, code := w.e.Tray(nurse, "1"); code != "role" {

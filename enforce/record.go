@@ -67,6 +67,7 @@ func (e *Enforcer) checkClock() {
 	if slept := e.o.Clock.Asleep(); slept-e.slept > time.Second {
 		e.record(audit.Event{Type: audit.PowerResume, Facts: &audit.Facts{Count: (slept - e.slept).Milliseconds(), Code: "ms-asleep"}})
 		e.slept = slept
+		e.o.Ladder.Nudge()
 	}
 	drift := e.wallDrift()
 	if d := drift - e.drift; d > clockStep || d < -clockStep {

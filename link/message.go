@@ -56,8 +56,9 @@ type Hello struct {
 // Beat is the tray's sign of life, every BeatEvery.
 type Beat struct{}
 
-// BeatEvery is how often a tray must send a Beat; after three times that it is lost.
-const BeatEvery = 10 * time.Second
+// BeatEvery is how often a tray must send a Beat; after three times that it is lost. A tray that was ended or stopped is
+// noticed sooner by its process; the beat tells of one that hangs, and may be rare.
+const BeatEvery = time.Minute
 
 // LockNow asks to lock the tray's session at once. It can only bring a lock nearer.
 type LockNow struct{}

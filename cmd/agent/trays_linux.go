@@ -77,6 +77,12 @@ func (t *trays) endStuck(pid int32, uid uint32) {
 	}
 }
 
+// Running reports whether the peer's process can still show anything.
+func (t *trays) Running(p link.Peer) bool {
+	pr, err := proc.Read(int(p.PID))
+	return err == nil && pr.Running()
+}
+
 // Genuine reports whether the peer runs the tray's own program. It does not tell whether its user has his hands in
 // it: nothing that a tray says is believed anyway.
 func (t *trays) Genuine(p link.Peer) bool {
