@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"stepaway/audit"
+	"stepaway/link"
 	"stepaway/test/desktop"
 	"stepaway/test/rig"
 )
@@ -381,4 +382,24 @@ func (s *site) ended(p *desktop.Process) int {
 func log(p *desktop.Process) string {
 	b, _ := os.ReadFile(p.Log)
 	return string(b)
+}
+
+// guarded is the desktop's session as the agent tells of it, or nothing while the agent does not answer.
+func (s *site) guarded() (g link.SessionStatus, ok bool) {
+	s.t.Helper()
+	out, _, code := s.tool("stepaway-agent", "status", "--json", "--session", "--state", s.path("state"))
+	var st link.Status
+	if code != 0 || json.Unmarshal([]byte(out), &st) != nil || len(st.Sessions) != 1 {
+		return g, false
+	}
+	return st.Sessions[0], true
+}
+
+// phase waits until the session is in a phase. It is quicker than waiting for the event at the collector.
+func (s *site) phase(want link.Phase) {
+	s.t.Helper()
+	rig.WaitFor(s.t, "the session to be "+string(want), func() bool {
+		g, ok := s.guarded()
+		return ok && g.State.Phase == want
+	})
 }
