@@ -60,8 +60,9 @@ type Inputs interface {
 type Goal string
 
 const (
-	GoalLock    Goal = "lock"
-	GoalSignOut Goal = "sign-out"
+	GoalLock       Goal = "lock"
+	GoalDisconnect Goal = "disconnect" // the session is put behind the greeter; where there is none, locked
+	GoalSignOut    Goal = "sign-out"
 )
 
 // Want is one order to the ladder.

@@ -80,6 +80,8 @@ func (r *securing) run(ctx context.Context, action policy.Action) {
 		r.climb(limited, ctx, GoalLock)
 	case policy.SignOut:
 		r.climb(limited, ctx, GoalSignOut)
+	case policy.Disconnect:
+		r.climb(limited, ctx, GoalDisconnect)
 	default:
 		r.climb(limited, ctx, GoalLock)
 	}

@@ -94,7 +94,7 @@ func (p *Policy) actionAdvice() []string {
 		out = append(out, "clients: empty, although an action or a stage closes clients")
 	}
 	if slices.Contains(as, Disconnect) {
-		out = append(out, "action: disconnect means lock on Linux, which has no disconnected desktop")
+		out = append(out, "action: disconnect shows the greeter on Linux; a desktop that has none is locked")
 	}
 	return out
 }
