@@ -1,6 +1,5 @@
 //go:build linux
 
-// Package packaging is tested as a machine would use it: units and account in a container with systemd.
 package packaging
 
 import (
@@ -13,9 +12,9 @@ import (
 	"stepaway/test/rig"
 )
 
-const units = "/usr/lib/systemd/system/"
+const units = "/etc/systemd/system/"
 
-// installed boots a machine with the programs, units and account as docs/install.md puts them there.
+// installed boots a machine on which the programs are in /usr/bin and registered, as docs/install.md says.
 func installed(t *testing.T) *rig.Container {
 	t.Helper()
 	c := rig.Boot(t)
@@ -28,13 +27,8 @@ func installed(t *testing.T) *rig.Container {
 		}
 		c.Copy(filepath.Join(bin, p), "/usr/bin/stepaway-"+p)
 	}
-	for _, u := range []string{"stepaway.service", "stepaway-courier.service"} {
-		c.Copy(filepath.Join("systemd", u), units+u)
-	}
-	c.Copy("sysusers.d/stepaway.conf", "/usr/lib/sysusers.d/stepaway.conf")
-	c.Must("systemd-sysusers")
 	c.Write("/etc/stepaway/policy.yaml", "limit: 15m\n", 0o644)
-	c.Must("systemctl", "daemon-reload")
+	c.Must("stepaway-agent", "install") // Type=notify: it returns once both services are ready
 	return c
 }
 
@@ -53,7 +47,6 @@ func TestUnitsAreTakenAsTheyAre(t *testing.T) {
 
 func TestServicesStartAndKeepTheirPlaces(t *testing.T) {
 	c := installed(t)
-	c.Must("systemctl", "start", "stepaway.service", "stepaway-courier.service") // Type=notify: returns once both are ready
 	if out := c.Must("stepaway-agent", "status"); !strings.Contains(out, "stepaway-agent") {
 		t.Errorf("status says %q", out)
 	}
@@ -83,7 +76,6 @@ func TestServicesStartAndKeepTheirPlaces(t *testing.T) {
 // A service manager that gives up after some failures would leave every session open.
 func TestKilledAgentComesBackEveryTime(t *testing.T) {
 	c := installed(t)
-	c.Must("systemctl", "start", "stepaway.service")
 	for range 15 { // the manager's own limit is 5 starts in 10 seconds
 		was := property(c, "stepaway.service", "MainPID")
 		c.Must("kill", "-KILL", was)
@@ -100,11 +92,27 @@ func TestKilledAgentComesBackEveryTime(t *testing.T) {
 // A program that hangs is found by the watchdog.
 func TestStoppedAgentIsReplaced(t *testing.T) {
 	c := installed(t)
-	c.Must("systemctl", "start", "stepaway.service")
 	was := property(c, "stepaway.service", "MainPID")
 	c.Must("kill", "-STOP", was)
 	c.WaitFor("a new agent in place of the one that hangs", func() bool {
 		now := property(c, "stepaway.service", "MainPID")
 		return now != "0" && now != was && property(c, "stepaway.service", "ActiveState") == "active"
 	})
+}
+
+func TestUninstallTakesTheServicesAndLeavesTheRecords(t *testing.T) {
+	c := installed(t)
+	c.Must("stepaway-agent", "install") // once more does no harm
+	c.Must("stepaway-agent", "uninstall")
+	for _, u := range []string{"stepaway.service", "stepaway-courier.service"} {
+		if state := property(c, u, "ActiveState"); state != "inactive" {
+			t.Errorf("%s is %s", u, state)
+		}
+		if state := property(c, u, "LoadState"); state != "not-found" {
+			t.Errorf("%s is still there: %s", u, state)
+		}
+	}
+	c.Must("test", "-d", "/var/lib/stepaway/courier")
+	c.Must("test", "-f", "/etc/stepaway/policy.yaml")
+	c.Must("stepaway-agent", "uninstall") // once more does no harm
 }

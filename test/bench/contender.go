@@ -3,6 +3,9 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"stepaway/audit"
 	"stepaway/test/desktop"
 )
 
@@ -24,6 +28,8 @@ type contender struct {
 	open    func(path string) (screen, error)
 	// watch starts it with a locker: a program that records when it was started.
 	watch func(s screen, limit time.Duration, locker []string) (*desktop.Process, error)
+	// asked tells from its own records how late it first asked for the lock, in milliseconds; nil where it keeps none.
+	asked func(s screen) (float64, error)
 }
 
 func plainX(path string) (screen, error) { return newX(path, false) }
@@ -57,7 +63,7 @@ func peers() []contender {
 const policyText = `limit: %v
 warning: %v
 action: lock
-lock: {proof: claim, fallback: [%s]}
+lock: {proof: claim, fallback: [/bin/sh, -c, "exec %s"]}
 `
 
 // ours is the enforcer from bin, in a session of its own on an X display. The directory of programs that it runs
@@ -67,18 +73,45 @@ func ours(bin string) contender {
 		name: "stepaway-agent", limit: 5 * time.Second, screens: 20, fresh: true, open: plainX,
 		note: "started anew for each deadline, so that no lock is left from the one before",
 		watch: func(s screen, limit time.Duration, locker []string) (*desktop.Process, error) {
-			state, err := os.MkdirTemp(s.dir(), "state")
-			if err != nil {
+			state := filepath.Join(s.dir(), "state")
+			if err := os.RemoveAll(state); err != nil {
+				return nil, err
+			}
+			if err := os.Mkdir(state, 0o700); err != nil {
 				return nil, err
 			}
 			policy := filepath.Join(state, "policy.yaml")
-			text := fmt.Sprintf(policyText, limit, limit/2, strings.Join(locker, ", "))
+			// The agent starts no locker from a directory that others may write, such as /tmp: hence the shell,
+			// which xautolock and swayidle use as well.
+			text := fmt.Sprintf(policyText, limit, limit/2, strings.Join(locker, " "))
 			if err := os.WriteFile(policy, []byte(text), 0o600); err != nil {
 				return nil, err
 			}
 			return launch(s, filepath.Join(bin, "stepaway-agent"), "run", "--session", "--policy", policy, "--state", state)
 		},
+		asked: func(s screen) (float64, error) {
+			out, err := s.command(filepath.Join(bin, "stepaway-courier"), "audit", "export", "--format", "json",
+				"--state", filepath.Join(s.dir(), "state", "courier")).Output()
+			if err != nil {
+				return 0, fmt.Errorf("stepaway-courier audit export: %w", err)
+			}
+			return firstRequest(out)
+		},
 	}
+}
+
+// firstRequest finds the first lock.requested among events, one a line, and how late it was.
+func firstRequest(lines []byte) (ms float64, err error) {
+	for line := range bytes.Lines(lines) {
+		var e audit.Event
+		if err := json.Unmarshal(line, &e); err != nil {
+			return 0, fmt.Errorf("a line of stepaway-courier audit export: %w", err)
+		}
+		if e.Type == audit.LockRequested && e.Facts != nil && e.Facts.LateMS != nil {
+			return float64(*e.Facts.LateMS), nil
+		}
+	}
+	return 0, errors.New("no lock.requested among the agent's records")
 }
 
 func launch(s screen, name string, args ...string) (*desktop.Process, error) {

@@ -41,29 +41,42 @@ var starting = make(chan struct{}, 6)
 
 // measureLateness gives input on all of the contender's screens, at random instants, and sees when lockers start,
 // for as many deadlines as are asked for or a few more.
-func measureLateness(c contender, deadlines int, base, stamp string) lateness {
+// Where the contender keeps records, a second result says when it asked for the lock by those.
+func measureLateness(c contender, deadlines int, base, stamp string) []lateness {
 	var mu sync.Mutex
-	var all []float64
+	var all late
 	var errs []error
 	var group sync.WaitGroup
 	screens := min(c.screens, deadlines)
 	rounds := (deadlines + screens - 1) / screens
 	for i := range screens {
 		group.Go(func() {
-			late, err := onScreen(c, rounds, filepath.Join(base, c.name+"-"+strconv.Itoa(i)), stamp)
+			one, err := onScreen(c, rounds, filepath.Join(base, c.name+"-"+strconv.Itoa(i)), stamp)
 			mu.Lock()
 			defer mu.Unlock()
-			all = append(all, late...)
+			all.locker = append(all.locker, one.locker...)
+			all.asked = append(all.asked, one.asked...)
 			errs = append(errs, err)
 		})
 	}
 	group.Wait()
-	r := summarize(all)
+	r := summarize(all.locker)
 	r.Name, r.LimitS, r.Note = c.name, c.limit.Seconds(), c.note
 	if err := errors.Join(errs...); err != nil {
 		r.Error = err.Error()
 	}
-	return r
+	if c.asked == nil {
+		return []lateness{r}
+	}
+	asked := summarize(all.asked)
+	asked.Name, asked.LimitS, asked.Note = c.name+": lock asked for", r.LimitS, "by late_ms of its own record lock.requested"
+	return []lateness{asked, r}
+}
+
+// late are the samples of one screen or of all, in milliseconds.
+type late struct {
+	locker []float64 // when lockers started
+	asked  []float64 // when the contender first asked for the lock, by its own records
 }
 
 func summarize(samples []float64) lateness {
@@ -89,15 +102,15 @@ func quantile(sorted []float64, q float64) float64 {
 }
 
 // onScreen measures one screen's rounds.
-func onScreen(c contender, rounds int, dir, stamp string) (late []float64, err error) {
+func onScreen(c contender, rounds int, dir, stamp string) (l late, err error) {
 	if err := os.MkdirAll(dir, 0o711); err != nil {
-		return nil, err
+		return l, err
 	}
 	starting <- struct{}{}
 	s, err := c.open(dir)
 	<-starting
 	if err != nil {
-		return nil, err
+		return l, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	file := filepath.Join(dir, "stamps")
@@ -107,22 +120,36 @@ func onScreen(c contender, rounds int, dir, stamp string) (late []float64, err e
 	for i := range rounds {
 		if i == 0 || c.fresh {
 			if err := stop(); err != nil {
-				return late, err
+				return l, err
 			}
 			p, err := c.watch(s, c.limit, locker)
 			if err != nil {
-				return late, err
+				return l, err
 			}
 			stop = func() error { return p.Stop(5 * time.Second) }
 			time.Sleep(2 * time.Second)
 		}
-		ms, err := round(c, s, file)
-		if err != nil {
-			return late, err
+		if err := l.round(c, s, file); err != nil {
+			return l, err
 		}
-		late = append(late, ms)
 	}
-	return late, nil
+	return l, nil
+}
+
+// round takes one sample, and the contender's own word on it.
+func (l *late) round(c contender, s screen, file string) error {
+	ms, err := round(c, s, file)
+	if err != nil {
+		return err
+	}
+	l.locker = append(l.locker, ms)
+	if c.asked == nil {
+		return nil
+	}
+	if ms, err = c.asked(s); err == nil {
+		l.asked = append(l.asked, ms)
+	}
+	return err
 }
 
 // round gives one input and waits for the locker that it leads to.

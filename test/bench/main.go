@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -159,15 +160,16 @@ func copyProgram(from, to string) error {
 // lateReport measures all contenders at the same time.
 func (b *bench) lateReport(cs []contender) (bad int) {
 	fmt.Println("\nLateness of the lock: from last input + limit to the locker's first instruction. Some minutes ...")
-	results := make([]lateness, len(cs))
+	each := make([][]lateness, len(cs))
 	var group sync.WaitGroup
 	for i, c := range cs {
 		group.Go(func() {
-			results[i] = measureLateness(c, b.deadlines, b.base, b.stamp)
-			fmt.Printf("  %s: %d deadlines measured\n", c.name, results[i].Deadlines)
+			each[i] = measureLateness(c, b.deadlines, b.base, b.stamp)
+			fmt.Printf("  %s: %d deadlines measured\n", c.name, each[i][0].Deadlines)
 		})
 	}
 	group.Wait()
+	results := slices.Concat(each...)
 	t := table("program\tlimit\tdeadlines\tmissed\tmin ms\tp50 ms\tp99 ms\tmax ms\tnote")
 	for _, r := range results {
 		fmt.Fprintf(t, "%s\t%gs\t%d\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%s\n", r.Name, r.LimitS, r.Deadlines, r.Missed, r.Min, r.P50, r.P99, r.Max, remark(r.Note, r.Error))

@@ -11,16 +11,16 @@ import (
 	"strings"
 )
 
-// append1 is one line of the spool's own benchmark.
+// appendCost is one line of the spool's own benchmark.
 type appendCost struct {
 	Name    string             `json:"name"`
-	Figures map[string]float64 `json:"figures"` // by unit, such as p50-ms
+	Figures map[string]float64 `json:"figures"` // by unit, such as p50-ratio
 }
 
 // spoolReport runs the spool's own benchmark, which appends to the spool and to a plain file with fdatasync.
 func spoolReport(out string) (bad int) {
 	fmt.Println("\nDurable append: the spool against a plain file with fdatasync ...")
-	cmd := exec.Command("go", "test", "-run", "^$", "-bench", "Append", "-benchtime", "3s", "./spool")
+	cmd := exec.Command("go", "test", "-run", "^$", "-bench", "^BenchmarkAppend$", "-benchtime", "3s", "./spool")
 	var b bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &b, os.Stderr
 	if err := cmd.Run(); err != nil {
@@ -32,9 +32,13 @@ func spoolReport(out string) (bad int) {
 		fmt.Println("NOT MEASURED: ./spool has no benchmark called Append")
 		return 1
 	}
+	t := table("append\tp50 µs\tfile p50 µs\tratio\tp99 µs\tfile p99 µs\tratio")
 	for _, r := range results {
-		fmt.Println(" ", r.Name, r.Figures)
+		f := r.Figures
+		fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\t%.2f\n", r.Name, f["spool-p50-µs"], f["file-p50-µs"], f["p50-ratio"],
+			f["spool-p99-µs"], f["file-p99-µs"], f["p99-ratio"])
 	}
+	t.Flush()
 	return save(out, "spool", results)
 }
 
