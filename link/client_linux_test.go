@@ -1,12 +1,14 @@
 package link
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -109,5 +111,54 @@ func TestOnlyRootAndOneselfAreTrusted(t *testing.T) {
 		if got := trusted(c.peer, c.own); got != c.want {
 			t.Errorf("peer %d, own %d: %v", c.peer, c.own, got)
 		}
+	}
+}
+
+func TestKeepBeating(t *testing.T) {
+	got := make(chan Message, 4)
+	path := answer(t, func(c net.Conn) {
+		for {
+			m, err := Read(c)
+			if err != nil {
+				return
+			}
+			got <- m
+		}
+	})
+	c, err := Open(path, Hello{Role: RoleTray})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.KeepBeating(ctx) }()
+	<-got // the Hello
+	if m := <-got; m.Beat == nil {
+		t.Errorf("got %+v", m)
+	}
+	cancel()
+	if err := <-done; err == nil {
+		t.Error("the end is no error")
+	}
+}
+
+// The attack: the enforcer's end reads nothing. A beat fails, it does not hang.
+func TestAttackBeatsThatNobodyReads(t *testing.T) {
+	stop := make(chan struct{})
+	path := answer(t, func(net.Conn) { <-stop })
+	c, err := Open(path, Hello{Role: RoleTray})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	defer close(stop)
+	for range 1 << 20 {
+		if err = c.beat(); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, syscall.EAGAIN) {
+		t.Errorf("got %v", err)
 	}
 }

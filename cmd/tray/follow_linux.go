@@ -86,19 +86,10 @@ func (f *follower) listen(ctx context.Context) (spoke bool, err error) {
 
 // beat says that the tray lives. A connection that does not take it is closed.
 func beat(ctx context.Context, c *link.Client) {
-	t := time.NewTicker(link.BeatEvery)
-	defer t.Stop()
-	for {
-		if err := c.Say(link.Message{Beat: &link.Beat{}}); err != nil {
-			c.Close()
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
+	if err := c.KeepBeating(ctx); err != nil && ctx.Err() == nil {
+		log.Print(err)
 	}
+	c.Close()
 }
 
 func (f *follower) use(c *link.Client) {

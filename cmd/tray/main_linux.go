@@ -10,6 +10,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -20,6 +21,9 @@ import (
 const goodbye = 3 * time.Second
 
 func main() {
+	runtime.GOMAXPROCS(1) // there is little to do, and a second one is woken for every little thing
+	// GTK would load OpenGL and a compiler for it, 55 MB that an icon and a menu do not need.
+	_ = os.Setenv("GDK_GL", "disable")
 	log.SetFlags(0)
 	log.SetPrefix("stepaway-tray: ")
 	socket, done := flags()
