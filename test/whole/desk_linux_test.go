@@ -403,3 +403,5 @@ func (s *site) phase(want link.Phase) {
 		return ok && g.State.Phase == want
 	})
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }

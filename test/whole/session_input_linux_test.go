@@ -81,7 +81,7 @@ func TestSessionContinueOnXfce(t *testing.T) {
 	var box image.Rectangle
 	rig.WaitFor(t, "the bubble", func() bool { box = s.window("xfce4-notifyd"); return box.Dx() > 100 && box.Dy() > 40 })
 	s.shot("bubble")
-	s.xdo("mousemove", strconv.Itoa(box.Max.X-60), strconv.Itoa(box.Max.Y-30), "sleep", "0.2", "click", "1")
+	s.xdo("mousemove", itoa(box.Max.X-60), itoa(box.Max.Y-30), "sleep", "0.2", "click", "1")
 	cleared := s.await(audit.WarningCleared, 1)
 	s.between("warning.cleared idle_ms", cleared.Facts.IdleMS, 0, late)
 	rig.WaitFor(t, "the bubble to go", func() bool { return s.window("xfce4-notifyd").Empty() })
@@ -96,8 +96,8 @@ func (s *site) serviceOwned() bool {
 	return err == nil && strings.Contains(string(out), "boolean true")
 }
 
-// window is where the last visible window of a class is, or nothing.
-func (s *site) window(class string) image.Rectangle {
+// window is where the largest visible window of a class is, or nothing.
+func (s *site) window(class string) (largest image.Rectangle) {
 	out, err := s.desk.Command("xdotool", "search", "--onlyvisible", "--class", class, "getwindowgeometry", "--shell", "%@").Output()
 	if err != nil {
 		return image.Rectangle{}
@@ -106,8 +106,12 @@ func (s *site) window(class string) image.Rectangle {
 	for line := range strings.Lines(string(out)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		v[name], _ = strconv.Atoi(value)
+		w := image.Rect(v["X"], v["Y"], v["X"]+v["WIDTH"], v["Y"]+v["HEIGHT"])
+		if name == "HEIGHT" && w.Dx()*w.Dy() > largest.Dx()*largest.Dy() {
+			largest = w
+		}
 	}
-	return image.Rect(v["X"], v["Y"], v["X"]+v["WIDTH"], v["Y"]+v["HEIGHT"])
+	return largest
 }
 
 const (
