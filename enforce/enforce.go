@@ -9,6 +9,7 @@ package enforce
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -178,6 +179,7 @@ type Enforcer struct {
 const (
 	snapshotEvery  = time.Minute
 	snapshotWithin = 5 * time.Second
+	settling       = 5 * time.Minute // a new desktop's X server has this long to be found
 )
 
 // New makes the loop. Run starts it.
@@ -257,8 +259,17 @@ func (e *Enforcer) readSessions(ctx context.Context) {
 			failed = err.Error()
 			e.o.Log.Error("sessions unreadable; those known stay enforced", "error", err)
 		}
-		e.waitForSessions(ctx, err != nil)
+		e.waitForSessions(ctx, err != nil || e.unsettled(ss))
 	}
+}
+
+// unsettled reports whether a new desktop's X server is not known yet. It may start after the logon, and nobody tells
+// when it does; without it nothing can be locked or proved there.
+func (e *Enforcer) unsettled(ss []session.Session) bool {
+	now := e.o.Clock.Now()
+	return slices.ContainsFunc(ss, func(s session.Session) bool {
+		return s.Kind == session.X11 && s.Display == "" && now-s.Since < settling
+	})
 }
 
 func (e *Enforcer) waitForSessions(ctx context.Context, soon bool) {

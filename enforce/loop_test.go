@@ -654,3 +654,17 @@ func TestSignOfLife(t *testing.T) {
 		}
 	})
 }
+
+func TestServerThatStartsAfterTheLogonIsFound(t *testing.T) {
+	bare := desk
+	bare.Display, bare.Since = "", 990*sec
+	play(t, func(w *world, _ *Options) { w.sessions = []session.Session{bare} }, func(w *world) {
+		w.mu.Lock()
+		w.sessions = []session.Session{desk} // and nobody tells
+		w.mu.Unlock()
+		w.after(snapshotWithin)
+		if s, _ := w.e.sessionFor(desk.UID, desk.ID); s.Display != desk.Display {
+			w.t.Errorf("display %q, want %q", s.Display, desk.Display)
+		}
+	})
+}
