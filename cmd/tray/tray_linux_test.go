@@ -251,8 +251,11 @@ func TestTrayOnAPanel(t *testing.T) {
 	rig.Shot(t, s.desk.Display, "tray-menu")
 	rig.Xdo(t, s.desk.Display, "key", "Down")
 	time.Sleep(300 * time.Millisecond)
-	rig.Shot(t, s.desk.Display, "tray-menu-lock")
-	rig.Xdo(t, s.desk.Display, "key", "Return")
+	lock, n := find(rig.Shot(t, s.desk.Display, "tray-menu-lock"), image.Rect(0, 0, 1280, 766), color.RGBA{53, 132, 228, 255})
+	if n < 500 { // the chosen item is blue
+		t.Fatal("Lock now is not seen in the menu")
+	}
+	s.click(lock)
 	rig.WaitFor(t, "LockNow", func() bool { return s.enf.count(isLock) == 1 })
 
 	for k, name := range []string{"why", "recorded", "about"} {
