@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"sort"
 	"strings"
 
@@ -21,6 +22,12 @@ import (
 
 // ErrUnsafe is the error of a file that somebody else could have written.
 var ErrUnsafe = errors.New("not trusted")
+
+// Limits on what is read at one look, far above what a site needs.
+const (
+	maxFiles = 256
+	maxBytes = 4 * policy.MaxFile
+)
 
 // Source is a policy file, with the directory policy.d beside it, and who besides root may own them.
 type Source struct {
@@ -39,14 +46,21 @@ func (s Source) Documents() ([]policy.Document, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	more, globErr := s.dropIns()
-	if globErr != nil {
-		return nil, globErr
+	more, listErr := s.dropIns()
+	if listErr != nil {
+		return nil, listErr
 	}
+	size := len(text)
 	for _, path := range more {
 		text, err := readTrusted(path, s.Owner, policy.MaxFile+1)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s went while it was being read", path) // not a policy that is missing
+		}
 		if err != nil {
 			return nil, err
+		}
+		if size += len(text); size > maxBytes {
+			return nil, fmt.Errorf("%s: more than %d KiB of policy in all", path, maxBytes>>10)
 		}
 		docs = append(docs, policy.Document{Name: path, Text: text})
 	}
@@ -58,10 +72,14 @@ func (s Source) Documents() ([]policy.Document, error) {
 
 func (s Source) dropIns() ([]string, error) {
 	dir := s.dropInDir()
-	entries, err := os.ReadDir(dir)
+	err := trustedDirs(dir, s.Owner) // a stranger who may write it could take files away
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", dir, err)
 	}
@@ -70,6 +88,9 @@ func (s Source) dropIns() ([]string, error) {
 		if strings.HasSuffix(e.Name(), ".yaml") && !strings.HasPrefix(e.Name(), ".") {
 			out = append(out, filepath.Join(dir, e.Name()))
 		}
+	}
+	if len(out) > maxFiles {
+		return nil, fmt.Errorf("%s: %d policy files, at most %d", dir, len(out), maxFiles)
 	}
 	sort.Strings(out)
 	return out, nil
@@ -90,14 +111,18 @@ func (s Source) Load() (policy.Loaded, []policy.Document, error) {
 // Keep holds the last good policy in a file that only its owner reads.
 type Keep struct{ Path string }
 
-// Save writes the documents of a policy that was taken.
+// Save writes the documents of a policy that was taken. After a loss of power the file is whole: the old or
+// the new one.
 func (k Keep) Save(docs []policy.Document) error {
 	b, err := json.Marshal(docs)
 	if err != nil {
 		return fmt.Errorf("keep policy: %w", err)
 	}
 	tmp := k.Path + ".new"
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("keep policy: %w", err)
+	}
+	if err := writeNew(tmp, b); err != nil {
 		return fmt.Errorf("keep policy: %w", err)
 	}
 	if err := os.Rename(tmp, k.Path); err != nil {
@@ -106,17 +131,38 @@ func (k Keep) Save(docs []policy.Document) error {
 	return nil
 }
 
+func writeNew(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
 // Load gives the last good policy, or fs.ErrNotExist where there is none.
 func (k Keep) Load(owner uint32) (policy.Loaded, error) {
-	b, err := readTrusted(k.Path, owner, 16*policy.MaxFile)
+	l, _, err := k.load(owner)
+	return l, err
+}
+
+func (k Keep) load(owner uint32) (policy.Loaded, []policy.Document, error) {
+	b, err := readTrusted(k.Path, owner, 2*maxBytes)
 	if err != nil {
-		return policy.Loaded{}, err
+		return policy.Loaded{}, nil, err
 	}
 	var docs []policy.Document
 	if err := json.Unmarshal(b, &docs); err != nil {
-		return policy.Loaded{}, fmt.Errorf("last good policy %s: %w", k.Path, err)
+		return policy.Loaded{}, nil, fmt.Errorf("last good policy %s: %w", k.Path, err)
 	}
-	return policy.Parse(docs)
+	if len(docs) == 0 {
+		return policy.Loaded{}, nil, fmt.Errorf("last good policy %s: empty", k.Path)
+	}
+	l, err := policy.Parse(docs)
+	return l, docs, err
 }
 
 // Verdict is what came of looking at the source once.
@@ -131,19 +177,25 @@ type Verdict struct {
 // fails. A source that was never there and a policy that was never good are the default without an error.
 func InForce(s Source, k Keep) Verdict {
 	l, docs, err := s.Load()
-	last, keepErr := k.Load(s.Owner)
+	last, lastDocs, keepErr := k.load(s.Owner)
 	var before *policy.Policy
 	if keepErr == nil {
 		before = &last.Policy
 	}
 	if err == nil {
-		return Verdict{Loaded: l, Before: before, From: "files", Err: k.Save(docs)}
+		if !reflect.DeepEqual(docs, lastDocs) {
+			err = k.Save(docs)
+		}
+		return Verdict{Loaded: l, Before: before, From: "files", Err: err}
 	}
 	if keepErr == nil {
 		return Verdict{Loaded: last, Before: before, From: "last good", Err: err}
 	}
-	if errors.Is(err, fs.ErrNotExist) && errors.Is(keepErr, fs.ErrNotExist) {
+	switch none := errors.Is(keepErr, fs.ErrNotExist); {
+	case none && errors.Is(err, fs.ErrNotExist):
 		err = nil
+	case !none:
+		err = fmt.Errorf("%w; and no last good policy: %v", err, keepErr)
 	}
 	return Verdict{Loaded: policy.Loaded{Policy: policy.Default()}, From: policy.BuiltIn, Err: err}
 }

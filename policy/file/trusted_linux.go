@@ -23,6 +23,9 @@ func readTrusted(path string, owner uint32, most int64) ([]byte, error) {
 	if err == unix.ELOOP {
 		return nil, fmt.Errorf("%s: %w: it is reached through a symbolic link; use the real path", abs, ErrUnsafe)
 	}
+	if err == unix.ENXIO { // a socket, or a device that nothing drives
+		return nil, notRegular(abs)
+	}
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: abs, Err: err}
 	}
@@ -44,7 +47,7 @@ func trusted(f *os.File, owner uint32) error {
 	}
 	switch {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
-		return fmt.Errorf("%s: %w: not a regular file", f.Name(), ErrUnsafe)
+		return notRegular(f.Name())
 	case st.Uid != 0 && st.Uid != owner:
 		return fmt.Errorf("%s: %w: owned by uid %d; run: chown root %s", f.Name(), ErrUnsafe, st.Uid, f.Name())
 	case st.Mode&0o022 != 0:
@@ -55,16 +58,27 @@ func trusted(f *os.File, owner uint32) error {
 	return nil
 }
 
+func notRegular(path string) error {
+	return fmt.Errorf("%s: %w: not a regular file; put a plain file there", path, ErrUnsafe)
+}
+
 // trustedDirs checks every directory up to the root: owned by root or owner, and writable by nobody else
 // unless sticky, where others cannot rename what is not theirs.
 func trustedDirs(dir string, owner uint32) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
 	for {
 		var st unix.Stat_t
 		if err := unix.Lstat(dir, &st); err != nil {
 			return &os.PathError{Op: "stat", Path: dir, Err: err}
 		}
+		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			return fmt.Errorf("%s: %w: not a directory; use a real one, reached without a symbolic link", dir, ErrUnsafe)
+		}
 		if st.Uid != 0 && st.Uid != owner {
-			return fmt.Errorf("%s: %w: the directory is owned by uid %d", dir, ErrUnsafe, st.Uid)
+			return fmt.Errorf("%s: %w: the directory is owned by uid %d; run: chown root %s", dir, ErrUnsafe, st.Uid, dir)
 		}
 		if st.Mode&0o022 != 0 && st.Mode&unix.S_ISVTX == 0 {
 			return fmt.Errorf("%s: %w: others may write the directory; run: chmod go-w %s", dir, ErrUnsafe, dir)

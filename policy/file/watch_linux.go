@@ -2,6 +2,7 @@ package file
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,38 +11,82 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// settle is how long a change must rest before it is read, so that an editor's several steps are one change.
-const settle = 200 * time.Millisecond
+const (
+	// settle is how long a change rests before it is told, so that an editor's several steps are mostly one change.
+	settle = 200 * time.Millisecond
+	// absent is how often a directory that is not there is looked for.
+	absent = 30 * time.Second
+)
 
-// Watch sends on the channel after the source changed on disk, until ctx ends. It sleeps in the kernel
-// between changes. The directory of the file must exist; policy.d is watched if it is there at the start.
+// Watch sends on the channel after the source changed on disk, until ctx ends, and then closes it. Changes
+// while the receiver is busy are one. It sleeps in the kernel between changes; only while the file's directory
+// is missing does it look for it twice a minute.
 func (s Source) Watch(ctx context.Context) (<-chan struct{}, error) {
+	return s.watch(ctx, settle, absent)
+}
+
+func (s Source) watch(ctx context.Context, settle, absent time.Duration) (<-chan struct{}, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("watch policy: %w", err)
 	}
 	f := os.NewFile(uintptr(fd), "inotify")
-	const what = unix.IN_CLOSE_WRITE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_DELETE | unix.IN_ATTRIB
-	if _, err := unix.InotifyAddWatch(fd, filepath.Dir(s.Path), what); err != nil {
+	err = s.watchDirs(f)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		f.Close()
-		return nil, fmt.Errorf("watch %s: %w", filepath.Dir(s.Path), err)
-	}
-	if _, err := unix.InotifyAddWatch(fd, s.dropInDir(), what); err != nil && err != unix.ENOENT {
-		f.Close()
-		return nil, fmt.Errorf("watch %s: %w", s.dropInDir(), err)
+		return nil, err
 	}
 	changed := make(chan struct{}, 1)
 	context.AfterFunc(ctx, func() { f.Close() })
-	go s.follow(f, changed)
+	go s.follow(f, changed, err == nil, settle, absent)
 	return changed, nil
 }
 
-func (s Source) follow(f *os.File, changed chan<- struct{}) {
+// watchDirs adds the directories to f, again if need be: each may have come, gone or been replaced.
+// The directory of the file is told of a new policy.d.
+func (s Source) watchDirs(f *os.File) error {
+	err := addWatch(f, filepath.Dir(s.Path))
+	if err == nil {
+		err = addWatch(f, s.dropInDir())
+		if errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+	}
+	return err
+}
+
+func addWatch(f *os.File, dir string) error {
+	const what = unix.IN_CREATE | unix.IN_CLOSE_WRITE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_DELETE |
+		unix.IN_ATTRIB | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", dir, err)
+	}
+	var addErr error
+	err = raw.Control(func(fd uintptr) { _, addErr = unix.InotifyAddWatch(int(fd), dir, what) })
+	if err = errors.Join(err, addErr); err != nil {
+		return fmt.Errorf("watch %s: %w", dir, err)
+	}
+	return nil
+}
+
+func (s Source) follow(f *os.File, changed chan<- struct{}, watched bool, settle, absent time.Duration) {
 	defer close(changed)
 	buf := make([]byte, 64<<10)
 	for {
-		if _, err := f.Read(buf); err != nil {
+		var until time.Time
+		if !watched {
+			until = time.Now().Add(absent)
+		}
+		f.SetReadDeadline(until)
+		_, err := f.Read(buf)
+		late := errors.Is(err, os.ErrDeadlineExceeded)
+		if err != nil && !late {
 			return
+		}
+		watched = s.watchDirs(f) == nil
+		if late && !watched {
+			continue
 		}
 		time.Sleep(settle)
 		select {
