@@ -17,6 +17,7 @@ const (
 	retryEvery    = 10 * time.Second // between attempts while nothing secures a session
 	readableIn    = 10 * time.Second // a source of input has this long to become readable
 	trayAgain     = 15 * time.Second // between starts of a tray
+	trayLook      = 5 * time.Second  // between looks at a tray's process
 	trayBack      = 2 * time.Second  // a tray that was lost is started again after this
 	injectedEvery = time.Minute      // between records of injected input
 	impostorEvery = time.Minute
@@ -48,11 +49,12 @@ type guard struct {
 }
 
 type trayState struct {
-	show func(link.State)
-	peer link.Peer
-	due  Instant // when to start one, Never if not
-	lost bool
-	old  int32 // pid of the one before
+	show   func(link.State)
+	peer   link.Peer
+	due    Instant // when to start one, Never if not
+	looked Instant // when its process was last looked at
+	lost   bool
+	old    int32 // pid of the one before
 }
 
 func (g *guard) apply(p *policy.Policy) {
@@ -198,9 +200,7 @@ func (e *Enforcer) tend(g *guard, now Instant) {
 	if source, _ := e.o.Inputs.Choice(g.s.ID); source == "tty" && g.m.State() == deadline.Warned {
 		g.look = min(g.look, now+glanceEvery)
 	}
-	if g.tray.show != nil && e.o.Tray != nil && !e.o.Tray.Running(g.tray.peer) {
-		e.trayLost(g)
-	}
+	e.watchTray(g, now)
 	if now >= g.tray.due && !e.securedOrLate(g) {
 		g.tray.due = now + trayAgain
 		e.o.Tray.Start(g.s, g.tray.old)
@@ -209,6 +209,17 @@ func (e *Enforcer) tend(g *guard, now Instant) {
 		g.look = min(g.look, g.tray.due)
 	}
 	e.show(g)
+}
+
+// watchTray notices a tray that was ended or stopped, when the loop is awake anyway.
+func (e *Enforcer) watchTray(g *guard, now Instant) {
+	if g.tray.show == nil || e.o.Tray == nil || now < g.tray.looked+trayLook {
+		return
+	}
+	g.tray.looked = now
+	if !e.o.Tray.Running(g.tray.peer) {
+		e.trayLost(g)
+	}
 }
 
 // securedOrLate: behind a locked screen a tray is of no use, and a session that is being ended needs none.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"sync"
@@ -122,8 +123,13 @@ func (l *logins) Close() {
 	}
 }
 
-// logPolicy says on standard error what is in force and everything that is wrong.
+// logPolicy says on standard error what is in force and everything that is wrong, once for each change.
 func (a *agent) logPolicy(v file.Verdict) {
+	said := fmt.Sprint(v.Loaded.Policy.Hash(), v.Err)
+	if said == a.saidOfPolicy {
+		return
+	}
+	a.saidOfPolicy = said
 	if v.Err == nil {
 		a.log.Info("policy in force", "from", v.From, "hash", v.Loaded.Policy.Hash()[:12])
 		return

@@ -54,7 +54,8 @@ type agent struct {
 	log   *slog.Logger
 	work  sync.WaitGroup
 
-	stopCourier context.CancelFunc // nil if this agent started none
+	stopCourier  context.CancelFunc // nil if this agent started none
+	saidOfPolicy string             // what was last logged of the policy
 }
 
 // run enforces until ctx ends. What it starts it also ends, in reverse.
