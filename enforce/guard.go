@@ -3,6 +3,7 @@ package enforce
 import (
 	"context"
 	"maps"
+	"strings"
 	"time"
 
 	"stepaway/audit"
@@ -250,10 +251,24 @@ func (e *Enforcer) state(g *guard) link.State {
 		LimitMS: g.eff.Limit.Milliseconds(), WarningMS: g.eff.Warning.Milliseconds(),
 		Action: string(g.eff.Action), Role: g.eff.Role, Source: source, Courier: "none",
 	}
+	if st.Action == string(policy.CloseClients) || st.Action == string(policy.CloseClientsAndLock) {
+		st.Clients = clientNames(e.loaded.Policy.Clients)
+	}
 	if e.courier != nil {
 		st.Courier, st.Unsent = e.courier.Collector, e.courier.Head-min(e.courier.Acked, e.courier.Head)
 	}
 	return st
+}
+
+// clientNames lists what is closed, for people to read.
+func clientNames(cs []policy.Client) string {
+	var names []string
+	for _, c := range cs {
+		if c.AtDeadline != policy.Leave {
+			names = append(names, c.Name)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // decide carries out one transition.
