@@ -179,7 +179,7 @@ type Enforcer struct {
 const (
 	snapshotEvery  = time.Minute
 	snapshotWithin = 5 * time.Second
-	settling       = 5 * time.Minute // a new desktop's X server has this long to be found
+	settling       = 5 * time.Minute // a new session's X server or terminal has this long to be found
 )
 
 // New makes the loop. Run starts it.
@@ -263,12 +263,13 @@ func (e *Enforcer) readSessions(ctx context.Context) {
 	}
 }
 
-// unsettled reports whether a new desktop's X server is not known yet. It may start after the logon, and nobody tells
-// when it does; without it nothing can be locked or proved there.
+// unsettled reports whether a new session's X server or terminal is not known yet. Both may come after the logon, and
+// nobody tells when they do; without them nothing can be locked or proved, or there seems to be nobody to step away.
 func (e *Enforcer) unsettled(ss []session.Session) bool {
 	now := e.o.Clock.Now()
 	return slices.ContainsFunc(ss, func(s session.Session) bool {
-		return s.Kind == session.X11 && s.Display == "" && now-s.Since < settling
+		bare := s.Kind == session.X11 && s.Display == "" || !s.Attended()
+		return bare && now-s.Since < settling
 	})
 }
 

@@ -655,6 +655,21 @@ func TestSignOfLife(t *testing.T) {
 	})
 }
 
+func TestTerminalThatComesAfterTheLogonIsFound(t *testing.T) {
+	bare := session.Session{ID: "2", UID: 1000, User: "nurse", Kind: session.SSH, Since: 990 * sec}
+	shell := bare
+	shell.TTY = "pts/0"
+	play(t, func(w *world, _ *Options) { w.sessions = []session.Session{bare} }, func(w *world) {
+		w.mu.Lock()
+		w.sessions = []session.Session{shell} // and nobody tells
+		w.mu.Unlock()
+		w.after(snapshotWithin)
+		if n := w.count(audit.SessionStart); n != 1 {
+			w.t.Errorf("%d sessions guarded, want 1", n)
+		}
+	})
+}
+
 func TestServerThatStartsAfterTheLogonIsFound(t *testing.T) {
 	bare := desk
 	bare.Display, bare.Since = "", 990*sec
