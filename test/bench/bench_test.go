@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stepaway/clock"
+	"stepaway/test/desktop"
 )
 
 func TestQuantile(t *testing.T) {
@@ -68,7 +69,7 @@ func TestReadCountsWhatAProcessDoes(t *testing.T) {
 			t.Fatalf("a busy process took %+v", r)
 		}
 	}
-	if got := descendants(os.Getpid()); len(got) == 0 {
+	if got := desktop.Descendants(os.Getpid()); len(got) == 0 {
 		t.Error("no descendants, though one was started")
 	}
 	if _, err := read(1 << 30); err == nil {

@@ -59,21 +59,3 @@ func field(dir, name string) int64 {
 
 // resident memory of a process in kB.
 func resident(pid int) int64 { return field(fmt.Sprintf("/proc/%d", pid), "VmRSS:") }
-
-// descendants finds the processes that a process has started, by the name of their program.
-func descendants(pid int) map[string]int {
-	found := map[string]int{}
-	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	for _, list := range lists {
-		b, _ := os.ReadFile(list)
-		for _, word := range strings.Fields(string(b)) {
-			child, _ := strconv.Atoi(word)
-			exe, _ := os.Readlink(filepath.Join("/proc", word, "exe"))
-			found[filepath.Base(exe)] = child
-			for name, p := range descendants(child) {
-				found[name] = p
-			}
-		}
-	}
-	return found
-}

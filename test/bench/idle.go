@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"stepaway/test/desktop"
 )
 
 // patient is the limit while costs are measured: nothing expires, nothing is warned of.
@@ -47,7 +49,7 @@ func raise(c contender, dir string, locker []string) (st *stage, err error) {
 	st = &stage{contender: c, s: s, subjects: []subject{{c.name, p.PID()}}}
 	st.stop = func() error { return errors.Join(p.Stop(5*time.Second), s.close()) }
 	time.Sleep(settle)
-	for name, pid := range descendants(p.PID()) {
+	for name, pid := range desktop.Descendants(p.PID()) {
 		if name == "stepaway-courier" || name == "stepaway-tray" {
 			st.subjects = append(st.subjects, subject{name, pid})
 		}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"stepaway/audit"
+	"stepaway/link"
 	"stepaway/test/desktop"
 )
 
@@ -29,6 +31,7 @@ type demo struct {
 	began                   time.Time
 	desk                    *desktop.Desktop
 	collector, agent        *desktop.Process
+	person                  bool // somebody sits at the desktop: real hardware, real lock
 	url                     string
 	number                  int      // of the last step
 	seen                    []string // what happened, for the summary
@@ -52,7 +55,7 @@ func (d *demo) openDesktop(virtual bool) (err error) {
 		d.desk = desktop.Own(d.dir)
 	}
 	if d.desk != nil {
-		d.say("Your own desktop %s is used. IT WILL BE LOCKED in about %v: save your work; unlock it with your password.", d.desk.Display, warning+limit)
+		d.say("Your own desktop %s is used. IT WILL BE LOCKED in about %v. Ctrl-C now if that is not what you want.", d.desk.Display, warning+limit)
 		return nil
 	}
 	d.say("A private virtual desktop is started: Xvfb, a session bus, xfwm4, xfce4-panel, dunst.")
@@ -134,7 +137,31 @@ func (d *demo) startAgent(ctx context.Context) error {
 		return err
 	}
 	d.note("agent.start reached the collector")
-	return nil
+	return d.lookForPerson(ctx)
+}
+
+// lookForPerson asks the agent whether the desktop has hardware. Where it has none, nobody can sit at it.
+func (d *demo) lookForPerson(ctx context.Context) error {
+	return d.until(ctx, "the agent to see the session's input", grace, d.agent, func() (bool, error) {
+		out, err := d.status("--json")
+		if err != nil {
+			return false, nil // not listening yet
+		}
+		var st link.Status
+		if err := json.Unmarshal([]byte(out), &st); err != nil {
+			return false, fmt.Errorf("stepaway-agent status --json: %w", err)
+		}
+		if len(st.Sessions) != 1 || !st.Sessions[0].Readable {
+			return false, nil
+		}
+		d.person = !strings.Contains(st.Sessions[0].Why, "no hardware on this display")
+		return true, nil
+	})
+}
+
+// status asks the agent.
+func (d *demo) status(args ...string) (string, error) {
+	return d.tool("stepaway-agent", append([]string{"status", "--session", "--state", d.path("state")}, args...)...)
 }
 
 func (d *demo) awaitWarning(ctx context.Context) error {
@@ -146,16 +173,18 @@ func (d *demo) awaitWarning(ctx context.Context) error {
 		return err
 	}
 	d.note("the warning was shown: %s", filepath.Join(d.out, "warning.png"))
-	if out, err := d.tool("stepaway-agent", "status", "--session", "--state", d.path("state")); err == nil {
-		fmt.Print(indent("$ stepaway-agent status\n" + out))
+	out, err := d.status()
+	if err != nil {
+		return err
 	}
+	fmt.Print(indent("$ stepaway-agent status\n" + out))
 	return nil
 }
 
-// carryOn is a person who continues: any input will do. On a virtual desktop there is no hardware, so injected
-// input is all there is, and it counts; on the caller's own, a person has to do it.
+// carryOn is a person who continues: any input will do. Where the desktop has no hardware, injected input is all
+// there is, and it counts; where it has, a person has to do it.
 func (d *demo) carryOn(ctx context.Context) error {
-	if d.desk.Virtual {
+	if !d.person {
 		d.say("The pointer is moved: that is input, so the session continues.")
 		if err := d.desk.Move(-240, -100); err != nil {
 			return err
@@ -192,9 +221,9 @@ func (d *demo) stepAway(ctx context.Context) error {
 	return nil
 }
 
-// pictureLock takes a picture of the lock. On a virtual desktop a key is pressed, so that the locker shows itself.
+// pictureLock takes a picture of the lock. Where nobody sits, a key is pressed, so that the locker shows itself.
 func (d *demo) pictureLock() error {
-	if d.desk.Virtual {
+	if !d.person {
 		if err := d.desk.Run("xdotool", "key", "x"); err != nil {
 			return err
 		}
@@ -231,6 +260,10 @@ func (d *demo) summary() {
 	fmt.Printf("\nWhat you saw, in %.0f seconds:\n", time.Since(d.began).Seconds())
 	for _, s := range d.seen {
 		fmt.Println("  ✓", s)
+	}
+	if d.person {
+		fmt.Println("Your desktop stays locked until you give your password. Everything else that was started has ended.")
+		return
 	}
 	fmt.Println("Everything that was started has ended.")
 }

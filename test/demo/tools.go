@@ -108,10 +108,14 @@ func (d *demo) picture(name string, readme bool) error {
 // end stops what was started, last first, and makes sure that nothing is left.
 func (d *demo) end() error {
 	var errs []error
+	locker := d.locker()
 	for _, p := range []*desktop.Process{d.agent, d.collector} {
 		if p != nil {
 			errs = append(errs, p.Stop(10*time.Second))
 		}
+	}
+	if locker != nil && !d.person {
+		errs = append(errs, locker.Kill())
 	}
 	if d.desk == nil {
 		return errors.Join(errs...)
@@ -121,6 +125,18 @@ func (d *demo) end() error {
 		errs = append(errs, d.nothingLeft())
 	}
 	return errors.Join(errs...)
+}
+
+// locker is a hold on the locker that the agent has started, nil if it has none: it outlives the agent, as it should.
+func (d *demo) locker() *os.Process {
+	if d.agent == nil {
+		return nil
+	}
+	p, err := os.FindProcess(desktop.Descendants(d.agent.PID())["i3lock"])
+	if err != nil || p.Pid <= 1 {
+		return nil
+	}
+	return p
 }
 
 // nothingLeft reports processes that still have the demonstration's own home directory in their environment.

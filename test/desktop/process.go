@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -90,4 +92,25 @@ func (p *Process) Output() string {
 	b, _ := os.ReadFile(p.Log)
 	const most = 4000
 	return string(b[max(0, len(b)-most):])
+}
+
+// Descendants finds the processes that a process has started, and those that they have, by the name of their program;
+// of several with one name one that is nearest.
+func Descendants(pid int) map[string]int {
+	found := map[string]int{}
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, list := range lists {
+		b, _ := os.ReadFile(list)
+		for _, word := range strings.Fields(string(b)) {
+			child, _ := strconv.Atoi(word)
+			exe, _ := os.Readlink(filepath.Join("/proc", word, "exe"))
+			found[filepath.Base(exe)] = child
+			for name, p := range Descendants(child) {
+				if _, nearer := found[name]; !nearer {
+					found[name] = p
+				}
+			}
+		}
+	}
+	return found
 }
