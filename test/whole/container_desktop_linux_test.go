@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stepaway/audit"
+	"stepaway/clock"
 	"stepaway/link"
 	"stepaway/test/rig"
 )
@@ -20,18 +21,20 @@ const (
 // A whole shift on a desktop with a locker that obeys.
 func TestMachineDesktopIsWarnedLockedAndOpened(t *testing.T) {
 	m := install(t, calm)
-	id := m.Desktop("nurse", "dunst &", rig.ObeysLock)
+	secrets := newCanaries()
+	id := m.Desktop("nurse", secrets.planted("dunst &", rig.ObeysLock)...)
 	m.patiently("the tray that the agent starts", func() bool { s, _ := m.guarded(id); return s.Tray })
 	m.await(0, audit.SessionStart, "user=nurse", "kind=x11")
 
 	m.step("the tray is up")
+	secrets.sing(m)
 	last := m.touch()
 	m.rule(brisk)
 	m.phase(id, link.Warned)
 	m.patiently("the warning on the screen", func() bool {
 		out, _ := m.Run(context.Background(), "runuser", "-u", "nurse", "--", "env",
 			"DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus", "dunstctl", "count", "displayed")
-		return strings.TrimSpace(out) == "1"
+		return strings.TrimSpace(out) >= "2" // the other one is a canary's
 	})
 	m.onTime(last, limit, audit.LockRequested, "session="+id, "reason=idle", "attempt=1")
 	m.await(last.to, audit.LockProved, "session="+id, "proof=locker", "rung=logind")
@@ -53,6 +56,19 @@ func TestMachineDesktopIsWarnedLockedAndOpened(t *testing.T) {
 	m.onTime(kept, limit, audit.LockRequested, "session="+id)
 	m.await(kept.to, audit.LockProved, "proof=locker", "rung=logind")
 	m.step("locked again")
+
+	killed := clock.Now()
+	m.Must(append([]string{"kill", "-KILL"}, m.find("nurse", "/usr/bin/i3lock")...)...)
+	m.await(killed, audit.TamperSeen, "session="+id, "code=locker-gone", "severity=alert")
+	again := m.await(killed, audit.LockProved, "session="+id, "proof=locker")
+	if open := at(again) - killed; open > 2*promptly {
+		t.Errorf("locked again %v after the locker was killed", open)
+	}
+	m.inOrder(killed, audit.TamperSeen, audit.LockRequested, audit.LockProved)
+	m.none(killed, audit.UnlockSeen)
+	m.step("locked once more after the locker was killed")
+
 	m.delivered()
+	secrets.kept(m)
 	m.verified()
 }
