@@ -27,8 +27,7 @@ func TestMachineEnforcerKilledAndStoppedStillLocks(t *testing.T) {
 	last := m.touch()
 	for clock.Now() < last.to+steadily-2*time.Second { // at 5 and 10 seconds
 		m.pause(5 * time.Second)
-		m.signal(agent, "KILL")
-		m.replaced(agent)
+		m.kill(agent)
 	}
 	m.onTime(last, steadily, audit.LockRequested, "session="+id, "reason=idle")
 	m.await(last.to, audit.LockProved, "session="+id, "proof=locker")
@@ -42,8 +41,7 @@ func TestMachineEnforcerKilledAndStoppedStillLocks(t *testing.T) {
 	before := m.restarts(agent)
 	for range 30 { // a hundred a minute
 		m.pause(600 * time.Millisecond)
-		m.signal(agent, "KILL")
-		m.replaced(agent)
+		m.kill(agent)
 	}
 	if n := m.restarts(agent) - before; n != 30 {
 		t.Errorf("%d restarts after 30 kills", n)
@@ -74,14 +72,6 @@ func TestMachineEnforcerKilledAndStoppedStillLocks(t *testing.T) {
 
 // pause lets time pass that only paces what is done, and decides nothing.
 func (m *machine) pause(d time.Duration) { time.Sleep(d) }
-
-// replaced waits until systemd has started a unit's process again.
-func (m *machine) replaced(unit string) {
-	m.t.Helper()
-	m.WaitFor(unit+" to be back", func() bool {
-		return m.pid(unit) != "0" && m.Must("systemctl", "show", "-P", "ActiveState", unit) == "active"
-	})
-}
 
 func (m *machine) restarts(unit string) int {
 	m.t.Helper()

@@ -45,7 +45,7 @@ func TestMachinePolicyChangesWhileRunning(t *testing.T) {
 
 	m.Write(policyAt, "limit: nonsense\n", 0o644)
 	since := clock.Now()
-	m.signal(agent, "KILL") // also a new process keeps to the last good one
+	m.kill(agent) // also a new process keeps to the last good one
 	m.await(since, audit.PolicyRejected, "code=invalid")
 	if st := m.status(); st.Policy != good {
 		t.Errorf("after a restart the policy is %.12s, want %.12s", st.Policy, good)

@@ -324,7 +324,18 @@ func (m *machine) pid(unit string) string {
 // signal sends a signal to a unit's main process.
 func (m *machine) signal(unit, sig string) {
 	m.t.Helper()
-	m.Must("kill", "-"+sig, m.pid(unit))
+	m.Must("systemctl", "kill", "--kill-who=main", "-s", sig, unit)
+}
+
+// kill kills a unit's main process and waits until systemd has started another.
+func (m *machine) kill(unit string) {
+	m.t.Helper()
+	was := m.pid(unit)
+	m.signal(unit, "KILL")
+	m.WaitFor(unit+" to be back", func() bool {
+		now := m.pid(unit)
+		return now != "0" && now != was && m.Must("systemctl", "show", "-P", "ActiveState", unit) == "active"
+	})
 }
 
 // find returns the pids of a user's processes that run an executable.
