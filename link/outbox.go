@@ -10,8 +10,8 @@ import (
 const OutboxSize = 4096
 
 // Outbox keeps the enforcer's events until the courier has them on disk. Add never waits. When it is full
-// the oldest event that is not critical goes, or the oldest of all; its number stays missing, so the loss
-// can be seen. Safe for concurrent use.
+// the oldest event that is not critical goes, be it the new one, or the oldest of all when every one is critical;
+// its number stays missing, so the loss can be seen. Safe for concurrent use.
 type Outbox struct {
 	Run string // set before first use
 
@@ -31,10 +31,10 @@ func (o *Outbox) Add(e audit.Event) {
 	defer o.mu.Unlock()
 	o.next++
 	e.Run, e.N = o.Run, o.next
-	if len(o.waiting) == OutboxSize {
+	o.waiting = append(o.waiting, e)
+	if len(o.waiting) > OutboxSize {
 		o.drop()
 	}
-	o.waiting = append(o.waiting, e)
 	close(o.more)
 	o.more = make(chan struct{})
 }

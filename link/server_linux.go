@@ -12,43 +12,50 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stepaway/audit"
 )
 
 // Limits on peers.
 const (
-	maxPerUser  = 4               // connections of one uid
-	maxPeers    = 64              // connections in all
-	helloWithin = 5 * time.Second // for the first message
-	writeWithin = 5 * time.Second
-	silence     = 3 * BeatEvery // a tray that says nothing for this long is lost
-	batchEvents = 24 // keeps a frame under MaxFrame
-	lockEvery   = time.Second // LockNow of one connection more often than this is ignored
+	maxPerUser  = 4   // connections of one uid
+	maxPeers    = 256 // connections in all; root and the courier are let in above that
+	batchEvents = 24  // of full length they just fit into a frame
 )
+
+// timing is what a peer is given time for.
+type timing struct {
+	hello   time.Duration // for the first message, and for the Ask of a status peer
+	write   time.Duration // for a peer to take a message
+	silence time.Duration // a tray that says nothing for this long is lost
+	lock    time.Duration // LockNow of one connection more often than this is ignored
+	pace    time.Duration // between messages of a tray that has much to say
+}
+
+var usual = timing{hello: 5 * time.Second, write: 5 * time.Second, silence: 3 * BeatEvery, lock: time.Second, pace: 10 * time.Millisecond}
 
 // Server accepts peers on a local socket.
 type Server struct {
 	host     Host
 	outbox   *Outbox
 	listener *net.UnixListener
+	timing   timing
 
-	mu    sync.Mutex
-	users map[uint32]int
-	total int
-	wg    sync.WaitGroup
+	mu       sync.Mutex
+	users    map[uint32]int
+	total    int
+	couriers int
+	wg       sync.WaitGroup
 }
 
 // Listen makes the socket with the given mode, in a directory that only its owner may write. A socket left
 // behind by a dead agent is replaced; one on which an agent still answers is an error.
 func Listen(path string, mode os.FileMode, host Host, outbox *Outbox) (*Server, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := ownDirectory(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("make the link's directory: %w", err)
 	}
-	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
-		c.Close()
-		return nil, fmt.Errorf("another agent answers on %s; stop it first", path)
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("replace the link's socket: %w", err)
+	if err := makeWay(path); err != nil {
+		return nil, err
 	}
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
@@ -58,7 +65,43 @@ func Listen(path string, mode os.FileMode, host Host, outbox *Outbox) (*Server, 
 		l.Close()
 		return nil, fmt.Errorf("make the link's socket: %w", err)
 	}
-	return &Server{host: host, outbox: outbox, listener: l, users: map[uint32]int{}}, nil
+	return &Server{host: host, outbox: outbox, listener: l, users: map[uint32]int{}, timing: usual}, nil
+}
+
+// ownDirectory makes the directory, or checks that nobody but root and this user can put a socket there.
+func ownDirectory(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return &os.PathError{Op: "stat", Path: dir, Err: err}
+	}
+	if st.Uid != 0 && st.Uid != uint32(os.Geteuid()) || st.Mode&0o022 != 0 {
+		return fmt.Errorf("%s: others may write it (owner %d, mode %04o)", dir, st.Uid, st.Mode&0o7777)
+	}
+	return nil
+}
+
+// makeWay removes a socket that nobody listens on any more. A busy agent is not mistaken for a dead one.
+func makeWay(path string) error {
+	c, err := net.DialTimeout("unix", path, time.Second)
+	switch {
+	case err == nil:
+		c.Close()
+		return fmt.Errorf("another agent answers on %s; stop it first", path)
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case !errors.Is(err, unix.ECONNREFUSED):
+		return fmt.Errorf("replace the link's socket, on which another agent may answer: %w", err)
+	}
+	if st, err := os.Lstat(path); err != nil || st.Mode().Type() != os.ModeSocket {
+		return fmt.Errorf("replace the link's socket: %s is something else", path)
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("replace the link's socket: %w", err)
+	}
+	return nil
 }
 
 // Serve accepts peers until ctx ends, then closes every connection and waits for them.
@@ -81,7 +124,7 @@ func (s *Server) Serve(ctx context.Context) error {
 
 func (s *Server) admit(ctx context.Context, c *net.UnixConn) {
 	p, err := peerOf(c)
-	if err != nil || !s.enter(p.UID) {
+	if err != nil || !s.enter(p) {
 		c.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
 		Write(c, Message{Refused: &Refused{Code: "busy"}})
 		c.Close()
@@ -95,13 +138,14 @@ func (s *Server) admit(ctx context.Context, c *net.UnixConn) {
 	})
 }
 
-func (s *Server) enter(uid uint32) bool {
+func (s *Server) enter(p Peer) bool {
+	reserved := p.UID == 0 || s.host.Courier(p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.users[uid] >= maxPerUser || (s.total >= maxPeers && uid != 0) {
+	if s.users[p.UID] >= maxPerUser || (s.total >= maxPeers && !reserved) {
 		return false
 	}
-	s.users[uid]++
+	s.users[p.UID]++
 	s.total++
 	return true
 }
@@ -133,10 +177,10 @@ func peerOf(c *net.UnixConn) (Peer, error) {
 
 // converse takes the peer's Hello and serves the role that it gets.
 func (s *Server) converse(ctx context.Context, c net.Conn, p Peer) {
-	c.SetReadDeadline(time.Now().Add(helloWithin))
+	c.SetReadDeadline(time.Now().Add(s.timing.hello))
 	m, err := Read(c)
 	if err != nil || m.Hello == nil {
-		send(c, Message{Refused: &Refused{Code: "protocol"}})
+		s.send(c, Message{Refused: &Refused{Code: "protocol"}})
 		return
 	}
 	switch m.Hello.Role {
@@ -147,33 +191,39 @@ func (s *Server) converse(ctx context.Context, c net.Conn, p Peer) {
 	case RoleStatus:
 		s.serveStatus(ctx, c, p)
 	default:
-		send(c, Message{Refused: &Refused{Code: "role"}})
+		s.send(c, Message{Refused: &Refused{Code: "role"}})
 	}
 }
 
-func send(c net.Conn, m Message) error {
-	c.SetWriteDeadline(time.Now().Add(writeWithin))
+func (s *Server) send(c net.Conn, m Message) error {
+	c.SetWriteDeadline(time.Now().Add(s.timing.write))
 	return Write(c, m)
 }
 
 func (s *Server) serveStatus(ctx context.Context, c net.Conn, p Peer) {
-	c.SetReadDeadline(time.Now().Add(helloWithin))
+	c.SetReadDeadline(time.Now().Add(s.timing.hello))
 	if m, err := Read(c); err != nil || m.Ask == nil {
-		send(c, Message{Refused: &Refused{Code: "protocol"}})
+		s.send(c, Message{Refused: &Refused{Code: "protocol"}})
 		return
 	}
 	st, err := s.host.Status(ctx, p)
 	if err != nil {
-		send(c, Message{Refused: &Refused{Code: "busy"}})
+		s.send(c, Message{Refused: &Refused{Code: "busy"}})
 		return
 	}
-	send(c, Message{Status: &st})
+	err = s.send(c, Message{Status: &st})
+	for errors.Is(err, ErrFrame) && len(st.Sessions) > 0 { // too many to tell of: half of them
+		n := len(st.Sessions)
+		st.Sessions = st.Sessions[:n/2]
+		st.Limits = []string{"more sessions than one answer holds; not all are listed"}
+		err = s.send(c, Message{Status: &st})
+	}
 }
 
 func (s *Server) serveTray(ctx context.Context, c net.Conn, p Peer, session string) {
 	id, refusal := s.host.Tray(p, session)
 	if refusal != "" {
-		send(c, Message{Refused: &Refused{Code: refusal}})
+		s.send(c, Message{Refused: &Refused{Code: refusal}})
 		return
 	}
 	var newest atomic.Pointer[State]
@@ -196,7 +246,7 @@ func (s *Server) serveTray(ctx context.Context, c net.Conn, p Peer, session stri
 			case <-ctx.Done():
 				return
 			case <-news:
-				if send(c, Message{State: newest.Load()}) != nil {
+				if st := newest.Swap(nil); st != nil && s.send(c, Message{State: st}) != nil {
 					return
 				}
 			}
@@ -208,30 +258,36 @@ func (s *Server) serveTray(ctx context.Context, c net.Conn, p Peer, session stri
 
 // hearTray takes what a tray may say, until it is silent for too long or says anything else.
 func (s *Server) hearTray(c net.Conn, id string) {
-	var locked time.Time
+	var locked, last time.Time
 	for {
-		c.SetReadDeadline(time.Now().Add(silence))
+		c.SetReadDeadline(time.Now().Add(s.timing.silence))
 		m, err := Read(c)
+		hurried := time.Since(last) < s.timing.pace
 		switch {
 		case err != nil:
 			return
 		case m.LockNow != nil:
-			if time.Since(locked) >= lockEvery {
+			if time.Since(locked) >= s.timing.lock {
 				locked = time.Now()
 				s.host.LockNow(id)
 			}
 		case m.Beat == nil:
 			return
 		}
+		if hurried {
+			time.Sleep(s.timing.pace)
+		}
+		last = time.Now()
 	}
 }
 
 func (s *Server) serveCourier(ctx context.Context, c net.Conn, p Peer) {
 	if !s.host.Courier(p) {
-		send(c, Message{Refused: &Refused{Code: "role"}})
+		s.send(c, Message{Refused: &Refused{Code: "role"}})
 		return
 	}
-	defer s.host.CourierSaid(nil)
+	s.courierCame()
+	defer s.courierLeft()
 	done := make(chan struct{})
 	s.wg.Go(func() {
 		defer c.Close()
@@ -254,6 +310,23 @@ func (s *Server) serveCourier(ctx context.Context, c net.Conn, p Peer) {
 	}
 }
 
+func (s *Server) courierCame() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.couriers++
+}
+
+// courierLeft tells the host when no courier is left: a new one may have come before the old one's end was seen.
+func (s *Server) courierLeft() {
+	s.mu.Lock()
+	s.couriers--
+	none := s.couriers == 0
+	s.mu.Unlock()
+	if none {
+		s.host.CourierSaid(nil)
+	}
+}
+
 // feed hands over every event that was not stored yet, each once per connection.
 func (s *Server) feed(ctx context.Context, c net.Conn, done <-chan struct{}) {
 	var sent uint64
@@ -269,9 +342,25 @@ func (s *Server) feed(ctx context.Context, c net.Conn, done <-chan struct{}) {
 				return
 			}
 		}
-		if send(c, Message{Events: &Events{Run: s.outbox.Run, Batch: batch}}) != nil {
+		batch, err := s.hand(c, batch)
+		if err != nil {
 			return
 		}
 		sent = batch[len(batch)-1].N
+	}
+}
+
+// hand sends as much of the batch as fits into a frame, and says what that was. One event that fits into none is
+// passed over, so that it does not hold up all others; its number stays missing.
+func (s *Server) hand(c net.Conn, batch []audit.Event) ([]audit.Event, error) {
+	for {
+		err := s.send(c, Message{Events: &Events{Run: s.outbox.Run, Batch: batch}})
+		switch {
+		case !errors.Is(err, ErrFrame):
+			return batch, err
+		case len(batch) == 1:
+			return batch, nil
+		}
+		batch = batch[:len(batch)/2]
 	}
 }
