@@ -106,12 +106,15 @@ func makeWay(path string) error {
 
 // Serve accepts peers until ctx ends, then closes every connection and waits for them.
 func (s *Server) Serve(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { s.listener.Close() })
-	defer stop()
+	defer s.listener.Close()
+	defer context.AfterFunc(ctx, func() { s.listener.Close() })()
 	defer s.wg.Wait()
 	for {
 		c, err := s.listener.AcceptUnix()
 		if ctx.Err() != nil {
+			if err == nil {
+				c.Close()
+			}
 			return nil
 		}
 		if err != nil {

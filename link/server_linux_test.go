@@ -1,6 +1,7 @@
 package link
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -303,7 +304,7 @@ func TestListen(t *testing.T) {
 	}{
 		"file":            {func() error { return os.WriteFile(path, nil, 0o644) }, "something else"},
 		"directory":       {func() error { return os.Mkdir(path, 0o755) }, "something else"},
-		"link to a file":  {func() error { return os.Symlink("/etc/passwd", path) }, "something else"},
+		"link to a file":  {func() error { return os.Symlink(os.Args[0], path) }, "something else"},
 		"link to nothing": {func() error { return os.Symlink("gone", path) }, "address already in use"},
 		"open directory":  {func() error { return os.Chmod(filepath.Dir(path), 0o777) }, "others may write it"},
 	} {
@@ -315,6 +316,35 @@ func TestListen(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, s, err)
 		}
 		os.Chmod(filepath.Dir(path), 0o755)
+	}
+}
+
+// TestPeerOfTheLastMoment connects while Serve ends.
+func TestPeerOfTheLastMoment(t *testing.T) {
+	defer leaves(t)()
+	path := filepath.Join(publicDir(t), "agent.sock")
+	for range 100 {
+		s, err := Listen(path, 0o666, newFakeHost(), NewOutbox("ab"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		stop()
+		if err := s.Serve(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Lstat(path); !os.IsNotExist(err) {
+			t.Fatalf("the socket is still there: %v", err)
+		}
+		c.SetReadDeadline(time.Now().Add(waits))
+		if _, err := Read(c); err == nil || os.IsTimeout(err) {
+			t.Fatalf("the connection goes on: %v", err)
+		}
+		c.Close()
 	}
 }
 
