@@ -55,9 +55,19 @@ func (o *Options) look(name string) (about, error) {
 	}
 	return about{
 		number:   firstLine(filepath.Join(target, "dev")),
-		injected: !strings.HasPrefix(rel, "devices/") || strings.HasPrefix(rel, "devices/virtual/"),
+		injected: madeBySoftware(rel),
 		counts:   c.touchedByPeople(),
 	}, nil
+}
+
+// bluetooth is where the devices of Bluetooth LE lie, and newer BlueZ's of old Bluetooth too: bluetoothd hands the kernel
+// what the radio brings, and only root may do so. 0005 is Bluetooth's bus.
+const bluetooth = "devices/virtual/misc/uhid/0005:"
+
+// madeBySoftware reports whether a device, by its path below /sys, is a program's.
+func madeBySoftware(path string) bool {
+	virtual := !strings.HasPrefix(path, "devices/") || strings.HasPrefix(path, "devices/virtual/")
+	return virtual && !strings.HasPrefix(path, bluetooth)
 }
 
 func firstLine(path string) string {

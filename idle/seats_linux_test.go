@@ -148,6 +148,23 @@ func TestInputThatAProgramMakesIsInjected(t *testing.T) {
 	}
 }
 
+// A Bluetooth keyboard comes in through a program too, root's bluetoothd; a device that says it is on another bus does not.
+func TestBluetoothIsHardware(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.plug(1, "pci0000:00/usb1", "", keyboardKeys)
+	m.plug(2, "virtual/misc/uhid/0005:046D:B342.0006/input", "", keyboardKeys)
+	m.plug(3, "virtual/misc/uhid/0003:046D:B342.0007/input", "", keyboardKeys)
+	w := m.watch(on("seat0", "a", true))
+	until(t, w, "a", "devices", readable)
+	if c := w.Choice("a"); !strings.Contains(c.Why, "evdev=2 virtual=1") {
+		t.Errorf("choice %+v", c)
+	}
+	m.press(3)
+	until(t, w, "a", "the injected key", func(in Input) bool { return in.InjectedCount == 1 && in.At == 0 })
+	until(t, w, "a", "the key", is(m.press(2)))
+}
+
 func TestOnlyDevicesOfProgramsAreUnreadable(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
