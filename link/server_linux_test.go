@@ -298,13 +298,17 @@ func TestListen(t *testing.T) {
 	}
 	again.listener.Close()
 
+	plain := filepath.Join(publicDir(t), "file")
+	if err := os.WriteFile(plain, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		make func() error
 		says string
 	}{
 		"file":            {func() error { return os.WriteFile(path, nil, 0o644) }, "something else"},
 		"directory":       {func() error { return os.Mkdir(path, 0o755) }, "something else"},
-		"link to a file":  {func() error { return os.Symlink(os.Args[0], path) }, "something else"},
+		"link to a file":  {func() error { return os.Symlink(plain, path) }, "something else"},
 		"link to nothing": {func() error { return os.Symlink("gone", path) }, "address already in use"},
 		"open directory":  {func() error { return os.Chmod(filepath.Dir(path), 0o777) }, "others may write it"},
 	} {
