@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestReadCookieTakesOnlyPlainFiles(t *testing.T) {
@@ -30,4 +31,47 @@ func TestReadCookieTakesOnlyPlainFiles(t *testing.T) {
 			t.Errorf("%s was read", bad)
 		}
 	}
+}
+
+// A device is not even opened: the opening of a pipe is seen at its other end.
+func TestReadCookieOpensNoDevice(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	check(t, syscall.Mkfifo(fifo, 0o600))
+	opened := make(chan struct{})
+	go func() {
+		f, err := os.OpenFile(fifo, os.O_WRONLY, 0) // waits for a reader
+		close(opened)
+		if err == nil {
+			f.Close()
+		}
+	}()
+	waitBlocked(t)
+	_, err := ReadCookie(fifo, ":3")
+	select {
+	case <-opened:
+		t.Error("the pipe was opened")
+	case <-time.After(100 * time.Millisecond):
+	}
+	if err == nil {
+		t.Error("a pipe was read")
+	}
+	f, err := os.OpenFile(fifo, os.O_RDONLY|syscall.O_NONBLOCK, 0) // lets the writer go
+	check(t, err)
+	f.Close()
+	<-opened
+}
+
+// waitBlocked waits until a thread of this process waits for the other end of a pipe.
+func waitBlocked(t *testing.T) {
+	t.Helper()
+	for range 500 {
+		tasks, _ := filepath.Glob("/proc/self/task/*/wchan")
+		for _, name := range tasks {
+			if b, _ := os.ReadFile(name); strings.Contains(string(b), "wait_for_partner") {
+				return
+			}
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Log("the kernel does not tell where a thread waits")
 }
