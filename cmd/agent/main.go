@@ -5,6 +5,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -53,7 +54,7 @@ func dispatch(args []string, stderr io.Writer) int {
 		return exitUsage
 	}
 	switch args[0] {
-	case "help", "-h", "--help":
+	case "help", "-h", "-help", "--help":
 		usage(os.Stdout)
 		return exitOK
 	}
@@ -88,31 +89,52 @@ func usage(w io.Writer) {
 	fmt.Fprint(w, "\nEvery command has --help. Exit codes: 0 done, 1 failed, 2 wrong command line.\n")
 }
 
-// flags makes the flag set of a verb, whose help goes to standard output.
+// flags makes the flag set of a verb. Its help waits for parse, since package flag prints it after every
+// mistake as well.
 func flags(name, about string) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
+	fs.SetOutput(&bytes.Buffer{})
 	fs.Usage = func() {
-		fmt.Printf("usage: stepaway-agent %s [FLAGS]\n\n%s\n", name, about)
-		fs.SetOutput(os.Stdout)
+		fmt.Fprintf(fs.Output(), "usage: stepaway-agent %s [FLAGS]\n\n%s\n", name, about)
 		fs.PrintDefaults()
 	}
 	return fs
 }
 
-// parse reads flags; at most most arguments may follow.
+// help prints what Usage wrote.
+func help(fs *flag.FlagSet) error {
+	fmt.Print(fs.Output())
+	return flag.ErrHelp
+}
+
+// parse reads flags, none of which may be given an empty value; at most most arguments may follow.
 func parse(fs *flag.FlagSet, args []string, most int) error {
 	err := fs.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		return err
+		return help(fs)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w; see stepaway-agent %s --help: %w", fs.Name(), err, fs.Name(), errUsage)
+		return wrong(fs, "%v", err)
 	}
 	if fs.NArg() > most {
-		return fmt.Errorf("%s: unexpected %q; see stepaway-agent %s --help: %w", fs.Name(), fs.Arg(most), fs.Name(), errUsage)
+		return wrong(fs, "unexpected %q", fs.Arg(most))
 	}
-	return nil
+	return empty(fs)
+}
+
+// empty is the error of a flag that was given an empty value, such as that of a variable that is not set.
+func empty(fs *flag.FlagSet) (err error) {
+	fs.Visit(func(f *flag.Flag) {
+		if f.Value.String() == "" {
+			err = wrong(fs, "--%s is empty", f.Name)
+		}
+	})
+	return err
+}
+
+// wrong is the error of a command line.
+func wrong(fs *flag.FlagSet, format string, args ...any) error {
+	return fmt.Errorf("%s: %s; see stepaway-agent %s --help: %w", fs.Name(), fmt.Sprintf(format, args...), fs.Name(), errUsage)
 }
 
 func printVersion(args []string) error {

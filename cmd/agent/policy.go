@@ -20,7 +20,7 @@ func policyVerb(args []string) error {
 			return v(args[1:])
 		}
 		switch args[0] {
-		case "-h", "--help", "help":
+		case "-h", "-help", "--help", "help":
 			fmt.Println("usage: stepaway-agent policy show|check [FLAGS]\n\nshow   each value in force and where it came from\ncheck  what is wrong with a policy file, and what is unwise")
 			return nil
 		case "schema", "sign", "approve":
@@ -87,7 +87,7 @@ func policyCheck(args []string) error {
 	if err := parse(f, args, 1); err != nil {
 		return err
 	}
-	if f.NArg() != 1 {
+	if f.Arg(0) == "" {
 		return fmt.Errorf("policy check: name the policy file: %w", errUsage)
 	}
 	l, _, err := file.Source{Path: f.Arg(0), Owner: reader()}.Load()

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"flag"
-	"fmt"
 )
 
 // runFlags are the flags of run.
@@ -24,11 +23,6 @@ func run(args []string) error {
 	r.register(f)
 	if err := parse(f, args, 0); err != nil {
 		return err
-	}
-	for _, name := range []string{"policy", "state"} {
-		if given(f, name) && f.Lookup(name).Value.String() == "" {
-			return fmt.Errorf("run: --%s is empty: %w", name, errUsage)
-		}
 	}
 	return r.enforce()
 }

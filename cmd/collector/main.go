@@ -116,7 +116,7 @@ func help(fs *flag.FlagSet) error {
 	return flag.ErrHelp
 }
 
-// parse reads flags and, between or after them, exactly want other arguments.
+// parse reads flags, none of which may be given an empty value, and between or after them exactly want other arguments.
 func parse(fs *flag.FlagSet, args []string, want ...string) ([]string, error) {
 	var others []string
 	for {
@@ -138,7 +138,17 @@ func parse(fs *flag.FlagSet, args []string, want ...string) ([]string, error) {
 	case len(others) > len(want):
 		return nil, wrong(fs, "unexpected %q", others[len(want)])
 	}
-	return others, nil
+	return others, empty(fs)
+}
+
+// empty is the error of a flag that was given an empty value, such as that of a variable that is not set.
+func empty(fs *flag.FlagSet) (err error) {
+	fs.Visit(func(f *flag.Flag) {
+		if f.Value.String() == "" {
+			err = wrong(fs, "--%s is empty", f.Name)
+		}
+	})
+	return err
 }
 
 // wrong is the error of a command line.

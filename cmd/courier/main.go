@@ -115,7 +115,7 @@ func help(fs *flag.FlagSet) error {
 	return flag.ErrHelp
 }
 
-// parse reads flags; nothing may follow them.
+// parse reads flags, none of which may be given an empty value; nothing may follow them.
 func parse(fs *flag.FlagSet, args []string) error {
 	err := fs.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -127,7 +127,17 @@ func parse(fs *flag.FlagSet, args []string) error {
 	if fs.NArg() > 0 {
 		return wrong(fs, "unexpected %q", fs.Arg(0))
 	}
-	return nil
+	return empty(fs)
+}
+
+// empty is the error of a flag that was given an empty value, such as that of a variable that is not set.
+func empty(fs *flag.FlagSet) (err error) {
+	fs.Visit(func(f *flag.Flag) {
+		if f.Value.String() == "" {
+			err = wrong(fs, "--%s is empty", f.Name)
+		}
+	})
+	return err
 }
 
 // wrong is the error of a command line.

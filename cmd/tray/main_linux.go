@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"os/signal"
@@ -26,7 +27,11 @@ func main() {
 	_ = os.Setenv("GDK_GL", "disable")
 	log.SetFlags(0)
 	log.SetPrefix("stepaway-tray: ")
-	socket, done := flags()
+	socket, done, err := flags(os.Args[1:])
+	if err != nil {
+		log.Printf("%v; see stepaway-tray --help", err)
+		os.Exit(2)
+	}
 	if done {
 		return
 	}
@@ -35,24 +40,28 @@ func main() {
 	}
 }
 
-func flags() (socket string, done bool) {
-	f := flag.NewFlagSet("stepaway-tray", flag.ExitOnError)
+// flags reads the command line; done says that it asked for no more than what is printed by now.
+func flags(args []string) (socket string, done bool, err error) {
+	f := flag.NewFlagSet("stepaway-tray", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
 	f.StringVar(&socket, "link", "/run/stepaway/link.sock", "`socket` of the enforcer")
 	ask := f.Bool("version", false, "print the version and exit")
-	f.Usage = func() {
-		fmt.Fprintf(f.Output(), "Usage: stepaway-tray [--link SOCKET] [--version]\n\nShows the time left and the warning. Started at logon.\n\n")
+	switch err := f.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Print("usage: stepaway-tray [--link SOCKET] [--version]\n\nShows the time left and the warning. Started at logon.\n\n")
+		f.SetOutput(os.Stdout)
 		f.PrintDefaults()
-	}
-	_ = f.Parse(os.Args[1:])
-	if f.NArg() > 0 {
-		f.SetOutput(os.Stderr)
-		f.Usage()
-		os.Exit(2)
-	}
-	if *ask {
+		return "", true, nil
+	case err != nil:
+		return "", false, err
+	case f.NArg() > 0:
+		return "", false, fmt.Errorf("unexpected %q", f.Arg(0))
+	case socket == "":
+		return "", false, errors.New("--link is empty")
+	case *ask:
 		fmt.Println("stepaway-tray", version)
 	}
-	return socket, *ask
+	return socket, *ask, nil
 }
 
 func run(socket string) error {
