@@ -85,6 +85,9 @@ func TestMachineTerminalIsWarnedAndEnded(t *testing.T) {
 	person := m.ssh("-tt", "nurse@127.0.0.1")
 	start := m.await(since, audit.SessionStart, "kind=ssh", "user=nurse")
 	id := string(start.Session.ID)
+	if late := at(start) - since; late > 30*time.Second {
+		t.Errorf("the terminal was found %v after the logon", late)
+	}
 	m.step("logged on")
 
 	m.await(since, audit.WarningShown, "session="+id, "source=tty")

@@ -1,0 +1,89 @@
+package whole
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"stepaway/audit"
+	"stepaway/clock"
+	"stepaway/link"
+	"stepaway/test/rig"
+)
+
+const keep = "/var/lib/stepaway/courier"
+
+// Whatever happens to the records, the lock is on time; and the records come through.
+func TestMachineRecordsTroubleDelaysNoLock(t *testing.T) {
+	m := install(t, calm)
+	id := m.Desktop("nurse", rig.ObeysLock)
+	locked := func(what string, trouble, over func()) {
+		t.Helper()
+		trouble()
+		m.touch()
+		m.rule(brisk)
+		last := m.touch()
+		m.phase(id, link.Secured)
+		over()
+		m.onTime(last, limit, audit.LockRequested, "session="+id, "reason=idle")
+		m.await(last.to, audit.LockProved, "proof=locker", "rung=logind")
+		m.unlock(id)
+		m.rule(calm)
+		m.delivered()
+		m.step(what)
+	}
+	stop, start := func() { m.Must("systemctl", "stop", courier) }, func() { m.Must("systemctl", "start", courier) }
+
+	locked("the courier is killed again and again", func() {
+		for range 5 {
+			m.kill(courier)
+		}
+	}, func() { m.signal(courier, "KILL") })
+
+	locked("the courier hangs", func() { m.signal(courier, "STOP") }, func() { m.signal(courier, "CONT") })
+
+	damaged := clock.Now()
+	locked("the courier is stopped, its spool damaged", stop, func() {
+		m.Must("sh", "-c", "f="+keep+"/spool/spool.db; s=$(stat -c %s $f); "+
+			"dd if=/dev/urandom of=$f bs=1 seek=64 count=$((s/2)) conv=notrunc status=none")
+		start()
+	})
+	m.await(damaged, audit.SpoolQuarantined, "severity=alert")
+	if out := m.Must("ls", keep+"/spool"); !strings.Contains(out, ".bad-") {
+		t.Errorf("the damaged spool was not set aside: %s", out)
+	}
+
+	stop() // the rest on a disk of its own
+	m.Must("sh", "-c", "cp -a "+keep+" /root/kept && mount -t tmpfs -o size=4m,mode=700 tmpfs "+keep+
+		" && cp -a /root/kept/. "+keep+"/")
+	start()
+	locked("the disk is full", func() {
+		_, _ = m.Run(context.Background(), "dd", "if=/dev/zero", "of="+keep+"/filler", "bs=4k")
+	}, func() { m.Must("rm", keep+"/filler") })
+	locked("the disk is read-only", func() {
+		stop()
+		m.Must("mount", "-o", "remount,ro", keep)
+		m.Must("systemctl", "start", "--no-block", courier) // it cannot, and is started again and again
+	}, func() { m.Must("mount", "-o", "remount,rw", keep) })
+
+	if st := m.status(); st.Dropped != 0 {
+		t.Errorf("%d events were dropped", st.Dropped)
+	}
+	if n := m.restarts(agent); n != 0 {
+		t.Errorf("the enforcer was started %d times anew", n)
+	}
+	m.verified()
+}
+
+// The policy says where the collector is.
+func TestMachinePolicyMovesTheCollector(t *testing.T) {
+	m := install(t, calm)
+	m.delivered()
+	m.Must("systemctl", "stop", "collector")
+	since := m.rule(calm + "collector: {url: \"https://127.0.0.1:9443\"}\n")
+	m.Must("systemd-run", "-q", "--unit=moved", "-p", "Type=notify", "stepaway-collector", "serve", "--data", data,
+		"--listen", "127.0.0.1:9443")
+	m.await(since, audit.PolicyLoaded)
+	m.delivered()
+	m.verified()
+}
