@@ -46,6 +46,9 @@ func peers() []contender {
 		name: "xss-lock", limit: 5 * time.Second, screens: 20, fresh: true, open: plainX,
 		note: "started anew for each deadline: without logind it aborts after the first",
 		watch: func(s screen, limit time.Duration, locker []string) (*desktop.Process, error) {
+			if _, err := s.input(); err != nil { // ends a screen saver that is on, at which it would abort as well
+				return nil, err
+			}
 			if out, err := s.command("xset", "s", strconv.Itoa(int(limit.Seconds())), "0").CombinedOutput(); err != nil {
 				return nil, fmt.Errorf("xset: %w: %s", err, out)
 			}
