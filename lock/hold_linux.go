@@ -137,7 +137,7 @@ func (l *Ladder) watchLocker(ctx context.Context, s session.Session, locker proc
 		case <-ctx.Done():
 			return Unwatched, true
 		case <-ended:
-			return l.gone(ctx, s, manner(pin))
+			return l.gone(ctx, s, manner(pin, locker))
 		case <-nudge:
 			look = true
 		case <-tick.C:
@@ -150,9 +150,18 @@ func (l *Ladder) watchLocker(ctx context.Context, s session.Session, locker proc
 			continue
 		}
 		if e := l.evidence(ctx, s, asking{}); e.proof != policy.ProofLocker || e.locker.PID != locker.PID {
-			return l.gone(ctx, s, Killed)
+			return l.gone(ctx, s, lostBy(locker))
 		}
 	}
+}
+
+// lostBy tells how the screen was lost by a locker that lives: a saver has opened, unless a program of the user took its
+// windows away, which nobody can tell apart. Other lockers end when they open.
+func lostBy(locker proc.Process) Release {
+	if isSaver(locker) {
+		return Unwatched
+	}
+	return Killed
 }
 
 // gone is asked when a locker no longer holds its session: something else may.
@@ -171,8 +180,11 @@ func (l *Ladder) gone(ctx context.Context, s session.Session, how Release) (r Re
 }
 
 // manner tells how a locker ended: lockers report success only after the right password. The kernel knows once the
-// parent has taken note; older kernels do not tell anyone else.
-func manner(pin *proc.Pinned) Release {
+// parent has taken note; older kernels do not tell anyone else. A saver's windows may be those of a process that it ends.
+func manner(pin *proc.Pinned, locker proc.Process) Release {
+	if isSaver(locker) {
+		return Unwatched
+	}
 	for end := time.Now().Add(reaping); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		status, ok := pin.Exit()
 		switch {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stepaway/policy"
+	"stepaway/proc"
 	"stepaway/session"
 )
 
@@ -78,6 +79,7 @@ type climb struct {
 	least policy.Proof
 	asking
 	best   policy.Proof
+	by     proc.Process // the locker that it rests on, if it does
 	report func(Step)
 }
 
@@ -114,15 +116,16 @@ func (l *Ladder) Secure(ctx context.Context, s session.Session, w Want, report f
 }
 
 // before looks, quickly, at how things are before anything is asked: whether the session is secured already, and whether
-// the keyboard is another client's. A claim is not enough to ask nobody: the session may have made it at any time.
+// the keyboard is another client's. A claim is not enough to ask nobody: the session may have made it at any time. Neither
+// is a saver, which may cover the screen without locking it.
 func (c *climb) before(ctx context.Context) (secured bool) {
 	ctx, cancel := context.WithTimeout(ctx, beforeAsking)
 	defer cancel()
 	held := make(chan bool, 1)
 	go func() { held <- c.keyboardHeld(ctx, c.s) }()
 	c.look(ctx)
-	c.contested = <-held
-	return c.best.AtLeast(policy.ProofLocker) && c.best.AtLeast(c.least)
+	c.contested = <-held && c.best != policy.ProofLocker
+	return c.best.AtLeast(policy.ProofLocker) && c.best.AtLeast(c.least) && !isSaver(c.by)
 }
 
 // least is the weakest proof that counts.
@@ -207,7 +210,8 @@ func (c *climb) prove(ctx context.Context, wait time.Duration, hopeless func(con
 func (c *climb) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
-	c.best = c.evidence(ctx, c.s, c.asking).proof
+	e := c.evidence(ctx, c.s, c.asking)
+	c.best, c.by = e.proof, e.locker
 }
 
 func (c *climb) leave(r Rung, code Code) {

@@ -2,6 +2,7 @@ package lock
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,6 +34,8 @@ func TestMain(m *testing.M) {
 		holdGrab()
 	case "saver":
 		beSaver()
+	case "blank":
+		blank()
 	case "cover":
 		cover()
 	case "stubborn":
@@ -81,6 +84,30 @@ func cover() {
 		_ = os.WriteFile(os.Getenv("HOME")+"/covered", nil, 0o644)
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// blank covers the screen as a saver does, says that it locks once it is told to, and opens when it is told to, but lives on.
+func blank() {
+	c := ownScreen()
+	w, _ := c.CreateWindow(x11.Window{Width: c.Screen.Width, Height: c.Screen.Height, OverrideRedirect: true})
+	_ = c.MapWindow(w)
+	for k := byte(1); k != x11.GrabSuccess; time.Sleep(10 * time.Millisecond) { // a look holds it for a moment
+		k, _ = c.GrabKeyboard(c.Screen.Root)
+	}
+	status, _ := c.InternAtom("_SCREENSAVER_STATUS")
+	for told := ""; told != "open"; time.Sleep(10 * time.Millisecond) {
+		b, _ := os.ReadFile(os.Getenv("HOME") + "/tell")
+		if next := strings.TrimSpace(string(b)); next != told {
+			told = next
+			atom, _ := c.InternAtom(told)
+			_ = c.ChangeProperty(c.Screen.Root, status, 19, 32, binary.LittleEndian.AppendUint32(nil, atom)) // 19 is INTEGER
+			_ = c.Sync()
+		}
+	}
+	_ = c.UngrabKeyboard()
+	_ = c.UnmapWindow(w)
+	_ = c.Sync()
+	time.Sleep(time.Hour)
 }
 
 // beSaver is a desktop's screen saver that locks when it is asked by its own name only.
@@ -248,6 +275,46 @@ func TestFakedHintIsAClaim(t *testing.T) {
 		b.secure(s, Want{Proof: policy.ProofClaim}, policy.ProofClaim, "logind")
 		b.secure(s, Want{Proof: policy.ProofLocker, Fallback: i3}, policy.ProofLocker, "logind:unproved desktop:unavailable fallback")
 		b.look(s, policy.ProofLocker, "after the fallback")
+	})
+}
+
+// saver has a program of a saver's name run in a desktop.
+func (b *bench) saver(name string) session.Session {
+	b.Helper()
+	b.c.Must("install", self, "/usr/bin/"+name)
+	s := b.desktop(rig.When("blank", "LOCK_TEST_ROLE=blank /usr/bin/"+name))
+	b.c.Do("nurse", "blank")
+	return s
+}
+
+func (b *bench) tell(word string) { b.c.Write("/home/nurse/tell", word, 0o644) }
+
+func TestSaverThatOnlyBlanksIsNoProof(t *testing.T) {
+	inContainer(t, func(b *bench) {
+		s := b.saver("xscreensaver-gfx")
+		b.tell("BLANK")
+		b.c.WaitFor("the keyboard", func() bool { return b.l.keyboardHeld(b.Context(), s) })
+		time.Sleep(500 * time.Millisecond)
+		b.look(s, policy.ProofNone, "a screen that is blank")
+		b.tell("LOCK")
+		b.locker(s)
+	})
+}
+
+func TestSaverIsAskedToLockAndLivesOnWhenItOpens(t *testing.T) {
+	inContainer(t, func(b *bench) {
+		s := b.saver("mate-screensaver")
+		pid := b.locker(s)
+		b.secure(s, Want{}, policy.ProofLocker, "logind") // it may only be blanking
+		hold := b.l.Hold(b.Context(), s)
+		b.held(hold, 500*time.Millisecond, "nothing happened")
+		b.tell("open")
+		b.c.WaitFor("the screen", func() bool { return b.l.Look(b.Context(), s, 0) == policy.ProofNone })
+		b.l.Nudge()
+		b.released(hold, Unwatched)
+		if p, err := proc.Read(pid); err != nil || !p.Running() {
+			b.Errorf("the saver: %+v, %v", p, err)
+		}
 	})
 }
 

@@ -44,7 +44,7 @@ func (l *Ladder) onScreen(ctx context.Context, s session.Session, a asking) (pro
 	if errors.Is(err, errNoOwners) {
 		p, ok = l.startedAfter(s, a.since)
 	}
-	if !ok || a.contested && l.o.Now() < p.Start+giveUp || !keyboardTaken(c) {
+	if !ok || a.contested && l.o.Now() < p.Start+giveUp || !keyboardTaken(c) || !saysLocked(c, p) {
 		return proc.Process{}, false
 	}
 	again, err := proc.Read(p.PID) // between the look and the answer it may have ended
