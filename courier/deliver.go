@@ -141,17 +141,20 @@ func (c *Courier) forked(cause error) error {
 
 func (c *Courier) succeeded() {
 	c.mu.Lock()
-	was := c.state
+	was, code := c.state, c.code
 	c.failed = time.Time{}
 	c.mu.Unlock()
 	c.note("up", "")
 	if was != "up" {
 		c.record(audit.CollectorUp, nil)
 	}
+	if code != "" {
+		c.o.Log.Info("events are delivered again", "code_before", code)
+	}
 }
 
-// failure notes an error. The collector counts as down only after a while, so that one which works every
-// other time does not fill the spool with its own ups and downs.
+// failure notes an error, and logs it once for as long as it stays the same. The collector counts as down only
+// after a while, so that one which works every other time does not fill the spool with its own ups and downs.
 func (c *Courier) failure(err error, wait time.Duration) {
 	code := codeOf(err)
 	c.mu.Lock()
@@ -159,9 +162,11 @@ func (c *Courier) failure(err error, wait time.Duration) {
 		c.failed = time.Now()
 	}
 	down := time.Since(c.failed)+wait >= c.o.DownAfter
-	was := c.state
+	was, before := c.state, c.code
 	c.mu.Unlock()
-	c.o.Log.Warn("events not delivered", "code", code, "err", err, "again_in", wait)
+	if code != before {
+		c.o.Log.Warn("events not delivered; trying on", "code", code, "err", err, "again_in", wait)
+	}
 	if !down && was != "down" {
 		c.note(was, code)
 		return
