@@ -83,13 +83,16 @@ func ownDirectory(dir string) error {
 	return nil
 }
 
+// ErrAnswered is the error of a socket on which another agent listens.
+var ErrAnswered = errors.New("another agent answers")
+
 // makeWay removes a socket that nobody listens on any more. A busy agent is not mistaken for a dead one.
 func makeWay(path string) error {
 	c, err := net.DialTimeout("unix", path, time.Second)
 	switch {
 	case err == nil:
 		c.Close()
-		return fmt.Errorf("another agent answers on %s; stop it first", path)
+		return fmt.Errorf("%w on %s; stop it first", ErrAnswered, path)
 	case errors.Is(err, os.ErrNotExist):
 		return nil
 	case !errors.Is(err, unix.ECONNREFUSED):

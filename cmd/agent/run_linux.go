@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"stepaway/clock"
 	"stepaway/enforce"
@@ -77,11 +79,11 @@ func (a *agent) run(ctx context.Context) error {
 	defer store.Close()
 	outbox := link.NewOutbox(newRun())
 	source := file.Source{Path: a.paths.policy, Owner: uint32(os.Geteuid())}
-	first := a.look(source)
+	policies, first := a.policies(ctx, source)
 	ladder := a.ladder(sessions)
 	e := enforce.New(enforce.Options{
 		Clock: systemClock{}, Timer: wake{timer, a.log}, Sessions: sessions, Inputs: sight{inputs},
-		Ladder: ladder, Outbox: outbox, Policy: first, Policies: a.watchPolicy(ctx, source),
+		Ladder: ladder, Outbox: outbox, Policy: first, Policies: policies,
 		Saved: store.Load(), Save: store.Save, Warn: a.warnTerminal, Tray: a.trays(ctx, ladder),
 		Courier: a.courierAllowed(), Version: version, Boot: boot, Promise: a.promise(), Log: a.log,
 		TrayIn: a.trayIn(), Alive: alive, AliveEvery: sdnotify.Watchdog(),
@@ -91,13 +93,14 @@ func (a *agent) run(ctx context.Context) error {
 
 // serve opens the link, starts what belongs to this run and enforces.
 func (a *agent) serve(ctx context.Context, e *enforce.Enforcer, outbox *link.Outbox) error {
-	server, err := link.Listen(a.paths.socket, 0o666, e, outbox)
-	if err != nil {
-		return err
-	}
 	peers, stopPeers := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopPeers()
-	a.work.Go(func() { server.Serve(peers) })
+	if err := a.open(peers, e, outbox); errors.Is(err, link.ErrAnswered) {
+		return err
+	} else if err != nil {
+		a.log.Error("no link: sessions are enforced without tray, and events wait here", "error", err)
+		a.work.Go(func() { a.openLater(peers, e, outbox) })
+	}
 	if a.flags.session {
 		a.startCourier(ctx)
 	}
@@ -116,6 +119,30 @@ func (a *agent) serve(ctx context.Context, e *enforce.Enforcer, outbox *link.Out
 	stopPeers()
 	a.work.Wait()
 	return nil
+}
+
+// open opens the link and serves it.
+func (a *agent) open(ctx context.Context, e *enforce.Enforcer, outbox *link.Outbox) error {
+	server, err := link.Listen(a.paths.socket, 0o666, e, outbox)
+	if err != nil {
+		return err
+	}
+	a.work.Go(func() { server.Serve(ctx) })
+	return nil
+}
+
+// linkAgain is how often a link that could not be opened is tried again.
+const linkAgain = 30 * time.Second
+
+func (a *agent) openLater(ctx context.Context, e *enforce.Enforcer, outbox *link.Outbox) {
+	for a.open(ctx, e, outbox) != nil {
+		select {
+		case <-time.After(linkAgain):
+		case <-ctx.Done():
+			return
+		}
+	}
+	a.log.Info("link open", "link", a.paths.socket)
 }
 
 func (a *agent) promise() []string {
@@ -152,13 +179,19 @@ func (a *agent) look(s file.Source) enforce.PolicyNews {
 	return a.news(file.InForce(s, file.Keep{Path: a.paths.lastGood()}))
 }
 
-// watchPolicy looks again after every change on disk and every SIGHUP.
-func (a *agent) watchPolicy(ctx context.Context, s file.Source) <-chan enforce.PolicyNews {
-	out := make(chan enforce.PolicyNews)
+// policies looks at the policy for the start, and again after every change on disk and every SIGHUP. It watches before
+// it looks, so no change is missed, and never looks twice at once.
+func (a *agent) policies(ctx context.Context, s file.Source) (<-chan enforce.PolicyNews, enforce.PolicyNews) {
 	changed, err := s.Watch(ctx)
 	if err != nil {
 		a.log.Warn("policy is read again only on SIGHUP", "error", err)
 	}
+	first := a.look(s)
+	return a.lookAgain(ctx, s, changed), first
+}
+
+func (a *agent) lookAgain(ctx context.Context, s file.Source, changed <-chan struct{}) <-chan enforce.PolicyNews {
+	out := make(chan enforce.PolicyNews)
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	a.work.Go(func() {
