@@ -124,8 +124,9 @@ func (c *climb) before(ctx context.Context) (secured bool) {
 	held := make(chan bool, 1)
 	go func() { held <- c.keyboardHeld(ctx, c.s) }()
 	c.look(ctx)
-	c.contested = <-held && c.best != policy.ProofLocker
-	return c.best.AtLeast(policy.ProofLocker) && c.best.AtLeast(c.least) && !isSaver(c.by)
+	young := c.best == policy.ProofLocker && !isSaver(c.by) && c.o.Now() < c.by.Start+giveUp // it may not have the keyboard
+	c.contested = <-held && (c.best != policy.ProofLocker || young)
+	return c.best.AtLeast(policy.ProofLocker) && c.best.AtLeast(c.least) && !isSaver(c.by) && !young
 }
 
 // least is the weakest proof that counts.

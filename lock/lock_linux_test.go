@@ -235,6 +235,7 @@ func TestLockThatIsObeyedAndPasswords(t *testing.T) {
 		s := b.desktop(rig.ObeysLock)
 		b.look(s, policy.ProofNone, "before")
 		b.secure(s, Want{Proof: policy.ProofLocker}, policy.ProofLocker, "logind")
+		time.Sleep(giveUp)
 		b.secure(s, Want{Proof: policy.ProofLocker}, policy.ProofLocker, "already")
 		hold := b.l.Hold(b.Context(), s)
 		b.c.As("nurse", s.Display, "sh", "-c", "XAUTHORITY=/home/nurse/.Xauthority xdotool type --delay 60 wrong")
