@@ -61,7 +61,7 @@ func OpenSQLite(dir string) (Store, error) {
 	if s.write, err = openSQL(path, "&_txlock=immediate&_pragma=synchronous(FULL)", 1); err != nil {
 		return nil, err
 	}
-	if _, err := s.write.Exec(schema); err != nil {
+	if err := prepare(s.write); err != nil {
 		s.write.Close()
 		return nil, fmt.Errorf("prepare the store %s: %w", path, err)
 	}
@@ -71,6 +71,31 @@ func OpenSQLite(dir string) (Store, error) {
 	}
 	go s.run()
 	return s, nil
+}
+
+// schemaVersion is what PRAGMA user_version says when the schema is there.
+const schemaVersion = 1
+
+// prepare makes the tables, once.
+func prepare(db *sql.DB) error {
+	var version int
+	if err := db.QueryRow("PRAGMA user_version").Scan(&version); err != nil {
+		return err
+	}
+	switch {
+	case version == schemaVersion:
+		return nil
+	case version > schemaVersion:
+		return fmt.Errorf("its schema has version %d, this program knows %d; use the newer program", version, schemaVersion)
+	}
+	tx, err := db.Begin()
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(schema); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
 }
 
 func openSQL(path, options string, conns int) (*sql.DB, error) {

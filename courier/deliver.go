@@ -136,7 +136,11 @@ func (c *Courier) forked(cause error) error {
 	}
 	c.lastFork = time.Now()
 	c.o.Log.Error("the collector holds another history of this epoch; beginning a new one", "err", cause)
-	return c.q.Fork("fork")
+	if err := c.q.Fork("fork"); err != nil {
+		return err
+	}
+	poke(c.wake)
+	return nil
 }
 
 func (c *Courier) succeeded() {
@@ -144,12 +148,12 @@ func (c *Courier) succeeded() {
 	was, code := c.state, c.code
 	c.failed = time.Time{}
 	c.mu.Unlock()
+	if code != "" {
+		c.o.Log.Info("events are delivered again", "code_before", code)
+	}
 	c.note("up", "")
 	if was != "up" {
 		c.record(audit.CollectorUp, nil)
-	}
-	if code != "" {
-		c.o.Log.Info("events are delivered again", "code_before", code)
 	}
 }
 

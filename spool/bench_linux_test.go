@@ -141,7 +141,7 @@ func BenchmarkOpen(b *testing.B) {
 	dir := b.TempDir()
 	closeSpool(b, filled(b, dir, 100_000))
 	for b.Loop() {
-		s, r, err := Open(dir, Options{Check: InChild(self(b), asCheck)})
+		s, r, err := Open(dir, Options{Check: inChild(b)})
 		must(b, err)
 		if r.Head != 100_000 || r.Code != "" {
 			b.Fatalf("%+v", r)

@@ -43,7 +43,7 @@ func garble(r *rand.Rand, b []byte) {
 // TestDamagedFiles changes a file in 300 ways. Each time the spool opens and works; either every event is
 // as it was written, or the file was set aside and the first event of a new epoch says so.
 func TestDamagedFiles(t *testing.T) {
-	dir := t.TempDir()
+	dir := memory(t)
 	s, r := open(t, dir, Options{})
 	for i := range uint64(30) {
 		mustAppend(t, s, events("a", i*10+1, i*10+10)...)
@@ -68,10 +68,10 @@ func TestDamagedFiles(t *testing.T) {
 
 func openDamaged(t *testing.T, name string, bad, note []byte, epoch string, want [][]byte) (noticed bool) {
 	t.Helper()
-	dir := t.TempDir()
+	dir := memory(t)
 	write(t, filepath.Join(dir, fileName), bad, 0o600)
 	write(t, filepath.Join(dir, ackName), note, 0o600)
-	s, r, err := Open(dir, Options{Check: InChild(self(t), asCheck)})
+	s, r, err := Open(dir, Options{Check: inChild(t)})
 	if err != nil {
 		t.Errorf("%s: %v", name, err)
 		return false
@@ -101,7 +101,7 @@ func (r Report) rollback() int {
 // TestAlteredWhileOpen changes an event under an open spool: the read that meets it fails, and opening
 // again sets the file aside.
 func TestAlteredWhileOpen(t *testing.T) {
-	dir := t.TempDir()
+	dir := memory(t)
 	s, _ := open(t, dir, Options{})
 	mustAppend(t, s, events("a", 1, 200)...)
 	path := filepath.Join(dir, fileName)
@@ -123,7 +123,7 @@ func TestAlteredWhileOpen(t *testing.T) {
 	_, _, err = s.Append(events("a", 201, 201))
 	wantErr(t, err, ErrDamaged)
 	closeSpool(t, s)
-	if _, r := open(t, dir, Options{Check: InChild(self(t), asCheck)}); r.Code != "damaged" {
+	if _, r := open(t, dir, Options{Check: inChild(t)}); r.Code != "damaged" {
 		t.Errorf("%+v", r)
 	}
 }
@@ -138,7 +138,7 @@ func indexAfter(b, sep []byte, at int) int {
 
 // TestTruncatedWhileOpen takes the file away under an open spool: a fault, not a crash.
 func TestTruncatedWhileOpen(t *testing.T) {
-	dir := t.TempDir()
+	dir := memory(t)
 	s, _ := open(t, dir, Options{})
 	mustAppend(t, s, events("a", 1, 2000)...)
 	must(t, os.Truncate(filepath.Join(dir, fileName), 8192))

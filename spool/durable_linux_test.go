@@ -25,7 +25,7 @@ func TestKilled(t *testing.T) {
 	epoch := ""
 	for i := range 60 {
 		printed := killWriter(t, dir, last)
-		s, r := open(t, dir, Options{Check: InChild(self(t), asCheck)})
+		s, r := open(t, dir, Options{Check: inChild(t)})
 		if r.Code != "" || epoch != "" && r.Epoch != epoch {
 			t.Fatalf("kill %d: %+v", i, r)
 		}
@@ -121,7 +121,7 @@ func TestFullDisk(t *testing.T) {
 	mustAppend(t, s, events("a", n, n+19)...)
 	wantChain(t, s, n+19)
 	closeSpool(t, s)
-	s, r := open(t, dir, Options{Check: InChild(self(t), asCheck)})
+	s, r := open(t, dir, Options{Check: inChild(t)})
 	if r.Code != "" {
 		t.Errorf("%+v", r)
 	}
@@ -173,7 +173,7 @@ func TestFullDiskAtOpen(t *testing.T) {
 		t.Fatal("opened without a byte of room")
 	}
 	must(t, os.Remove(ballast))
-	s, _ := open(t, dir, Options{Check: InChild(self(t), asCheck)})
+	s, _ := open(t, dir, Options{Check: inChild(t)})
 	mustAppend(t, s, events("a", 1, 3)...)
 }
 

@@ -9,6 +9,9 @@ import (
 // begin continues the epoch in the file, or starts one: in a new file, in the place of a bad one, and when
 // the file is older than what is known to have been acknowledged.
 func (x *txn) begin(r *Report, found Found, known ackFile) error {
+	if x.o.Keep {
+		x.o.Bound, x.o.Device = x.st.Bound, x.st.Device
+	}
 	if r.Code != "" {
 		return x.replace(r, found, known)
 	}

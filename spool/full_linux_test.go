@@ -12,7 +12,7 @@ import (
 // TestFull fills a small spool: what is not critical is dropped and counted first, then critical events are
 // refused; with room again one event tells the exact count.
 func TestFull(t *testing.T) {
-	dir := t.TempDir()
+	dir := memory(t)
 	const limit = 1 << 20
 	s, _ := open(t, dir, Options{MaxBytes: limit})
 	n, dropped := uint64(0), int64(0)
@@ -69,7 +69,7 @@ func TestFull(t *testing.T) {
 // TestFullForEver fills and drains a spool again and again: the file keeps its bound, and every event is
 // either read or counted.
 func TestFullForEver(t *testing.T) {
-	dir := t.TempDir()
+	dir := memory(t)
 	const limit = 2 << 20
 	s, _ := open(t, dir, Options{MaxBytes: limit})
 	read, counted, n := uint64(0), uint64(0), uint64(0)

@@ -236,3 +236,19 @@ func bodies(t testing.TB, s *Spool) [][]byte {
 }
 
 func sameBodies(a, b [][]byte) bool { return slices.EqualFunc(a, b, bytes.Equal) }
+
+// memory makes a directory on a file system in memory, for tests that write often and lose no power.
+func memory(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "stepaway-spool-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// inChild checks in a child of the test, which under the race detector must not sleep before it ends.
+func inChild(t testing.TB) func(string) (Found, error) {
+	return InChild("/usr/bin/env", "GORACE=atexit_sleep_ms=0", self(t), asCheck)
+}

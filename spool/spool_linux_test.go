@@ -175,7 +175,7 @@ func TestMalformedEventLeavesAGap(t *testing.T) {
 }
 
 func TestRunsAreForgottenInOrder(t *testing.T) {
-	s, _ := open(t, t.TempDir(), Options{})
+	s, _ := open(t, memory(t), Options{})
 	for i := range maxOrigins + 10 {
 		mustAppend(t, s, events(fmt.Sprintf("%08x", i), 1, 2)...)
 	}
@@ -232,6 +232,12 @@ func TestEnrolmentBeginsAnEpoch(t *testing.T) {
 	}
 	mustAppend(t, s, events("a", 2, 3)...)
 	wantWords(t, s, "spool.rollback ref="+again.Epoch+" 3-2 count=0 enrolled", "lock.proved a/3")
+	closeSpool(t, s)
+	s, kept := open(t, dir, Options{Keep: true})
+	mustAppend(t, s, events("a", 4, 4)...)
+	if es := all(t, s); kept.Epoch != moved.Epoch || es[len(es)-1].Device != "ws-2" {
+		t.Errorf("%+v, %+v", kept, es)
+	}
 }
 
 func TestFileThatIsNoSpoolIsSetAside(t *testing.T) {
@@ -258,7 +264,7 @@ func TestFileThatIsNoSpoolIsSetAside(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			c.make(t, filepath.Join(dir, fileName))
-			s, r := open(t, dir, Options{Check: InChild(self(t), asCheck)})
+			s, r := open(t, dir, Options{Check: inChild(t)})
 			if r.Code != c.code || len(asides(t, dir)) != map[bool]int{true: 1, false: 0}[c.code != ""] {
 				t.Fatalf("%+v, aside: %v", r, asides(t, dir))
 			}

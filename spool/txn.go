@@ -27,10 +27,11 @@ const format = 1
 type stored struct {
 	Format int
 	State
-	Previous string // the epoch before this one
-	Bound    string `json:",omitempty"` // Options.Bound when the epoch began
-	Adopt    bool   // the epoch began by a loss: the next run unknown to us may be older than we are
-	Drops    []drop `json:",omitempty"`
+	Previous string      // the epoch before this one
+	Bound    string      `json:",omitempty"` // Options.Bound and Device when the epoch began
+	Device   audit.Label `json:",omitempty"`
+	Adopt    bool        // the epoch began by a loss: the next run unknown to us may be older than we are
+	Drops    []drop      `json:",omitempty"`
 }
 
 // txn is one transaction on the file.
@@ -98,7 +99,7 @@ func keySeq(k []byte) uint64 {
 func (x *txn) newEpoch() {
 	var id [8]byte
 	rand.Read(id[:])
-	x.st.Previous, x.st.Bound = x.st.Epoch, x.o.Bound
+	x.st.Previous, x.st.Bound, x.st.Device = x.st.Epoch, x.o.Bound, x.o.Device
 	x.st.State = State{Epoch: hex.EncodeToString(id[:]), HeadHash: audit.Zero, AckedHash: audit.Zero}
 	x.dirty = true
 }

@@ -86,13 +86,15 @@ func (r *running) round(ctx context.Context) error {
 	watched := r.watched()
 	id, peer, err := r.peer()
 	if err != nil {
-		return err
+		r.log.Error("events are kept and not sent; enroll this device again", "err", err)
+		id = &courier.Identity{}
 	}
 	if peer != nil {
 		defer peer.Close()
 	}
 	stamp := stamper()
-	s, found, err := spool.Open(r.state.spool(), spool.Options{Device: id.Device, Bound: id.Bound(), Stamp: stamp, Check: checker()})
+	s, found, err := spool.Open(r.state.spool(), spool.Options{Device: id.Device, Bound: id.Bound(), Keep: err != nil,
+		Stamp: stamp, Check: checker()})
 	if err != nil {
 		return err
 	}
@@ -144,18 +146,18 @@ func (r *running) peer() (*courier.Identity, *courier.Client, error) {
 		return &courier.Identity{}, nil, nil
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w; enroll this device again", err)
-	}
-	o, err := r.fromPolicy()
-	if err != nil {
-		r.log.Warn("policy not used, the collector is the one enrolled at", "err", err)
-		o = courier.ClientOptions{}
-	}
-	c, err := courier.NewClient(id, o)
-	if err != nil {
 		return nil, nil, err
 	}
-	return id, c, nil
+	var c *courier.Client
+	o, err := r.fromPolicy()
+	if err == nil {
+		c, err = courier.NewClient(id, o)
+	}
+	if err != nil {
+		r.log.Warn("policy not used, the collector is the one enrolled at", "err", err)
+		c, err = courier.NewClient(id, courier.ClientOptions{})
+	}
+	return id, c, err
 }
 
 // fromPolicy reads what the policy says about the collector.
