@@ -64,7 +64,7 @@ type Options struct {
 
 	RetryMin, RetryMax time.Duration // between tries to send: 1 s to 5 min
 	DownAfter          time.Duration // failing this long is collector.down: 30 s
-	StatusEvery        time.Duration // between two words to the enforcer: 10 s
+	StatusEvery        time.Duration // between two words to the enforcer when nothing changed: 5 min
 	RenewRetry         time.Duration // between tries to renew the certificate: 1 h
 	ProbeEvery         time.Duration // between two looks at a collector when there is nothing to send: 5 min
 }
@@ -92,7 +92,7 @@ func New(q Queue, o Options) *Courier {
 	o.RetryMin = orElse(o.RetryMin, time.Second)
 	o.RetryMax = orElse(o.RetryMax, 5*time.Minute)
 	o.DownAfter = orElse(o.DownAfter, 30*time.Second)
-	o.StatusEvery = orElse(o.StatusEvery, 10*time.Second)
+	o.StatusEvery = orElse(o.StatusEvery, 5*time.Minute)
 	o.ProbeEvery = orElse(o.ProbeEvery, 5*time.Minute)
 	o.RenewRetry = orElse(o.RenewRetry, time.Hour)
 	if o.Fatal == nil {

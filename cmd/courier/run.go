@@ -201,16 +201,32 @@ func (r *running) watched() string {
 	return seen
 }
 
-// watchEvery is how often enrolment and policy are looked at.
-const watchEvery = 5 * time.Second
+// watchAtMost is how long a change of enrolment or policy may go unseen that the kernel did not tell of.
+const watchAtMost = 5 * time.Minute
 
+// watch ends the round when enrolment or policy changed.
 func (r *running) watch(ctx context.Context, before string, end context.CancelCauseFunc) {
-	for pause(ctx, watchEvery) {
-		if r.watched() != before {
-			end(errChanged)
+	identity := r.hints(ctx, r.state.identity()+"/collector.json")
+	policies := r.hints(ctx, r.policy)
+	for r.watched() == before {
+		select {
+		case <-ctx.Done():
 			return
+		case <-identity:
+		case <-policies:
+		case <-time.After(watchAtMost):
 		}
 	}
+	end(errChanged)
+}
+
+// hints receives after something changed beside a file; where that cannot be watched, never.
+func (r *running) hints(ctx context.Context, path string) <-chan struct{} {
+	c, err := file.Source{Path: path}.Watch(ctx)
+	if err != nil {
+		r.log.Warn("a change is seen within minutes only", "file", path, "err", err)
+	}
+	return c
 }
 
 // dial connects to the agent, which must run as root or as ourselves.
