@@ -1,23 +1,38 @@
 package whole
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"stepaway/audit"
+	"stepaway/clock"
 	"stepaway/link"
 	"stepaway/test/rig"
 )
+
+// staysLocked fails the test unless a locker outlives a new start of the service, as an upgrade makes it.
+func (m *machine) staysLocked() {
+	m.t.Helper()
+	lockers := m.find("nurse", "/usr/bin/i3lock")
+	m.Must("systemctl", "restart", agent)
+	if now := m.find("nurse", "/usr/bin/i3lock"); len(lockers) == 0 || !slices.Equal(now, lockers) {
+		m.t.Errorf("lockers %v, after a new start of the service %v", lockers, now)
+	}
+	since := clock.Now()
+	m.await(since-time.Minute, audit.AgentStop)
+	m.patiently("the session to be known as locked", func() bool {
+		return slices.ContainsFunc(m.status().Sessions, func(s link.SessionStatus) bool { return s.State.Phase == link.Secured })
+	})
+}
 
 // Buses are the user's and the system's to lose.
 func TestMachineWithoutBusesStillLocks(t *testing.T) {
 	m := install(t, calm)
 	id := m.Desktop("nurse", rig.ObeysLock)
-	m.touch()
-	m.rule(brisk + "lock: {fallback: [/usr/bin/i3lock, -n]}\n")
-
 	m.Must("runuser", "-u", "nurse", "--", "env", "XDG_RUNTIME_DIR=/run/user/1000", "systemctl", "--user", "stop", "dbus.socket", "dbus.service")
 	m.Must("rm", "-f", "/run/user/1000/bus")
-	last := m.touch()
+	last := m.under(brisk + "lock: {fallback: [/usr/bin/i3lock, -n]}\n")
 	m.onTime(last, limit, audit.LockRequested, "session="+id, "reason=idle")
 	m.await(last.to, audit.LockProved, "session="+id, "proof=locker", "rung=logind")
 	m.unlock(id)
@@ -32,6 +47,7 @@ func TestMachineWithoutBusesStillLocks(t *testing.T) {
 	}
 	m.Must("systemctl", "start", "dbus.socket", "dbus.service")
 	m.step("locked without the system's bus")
+	m.staysLocked()
 	m.unlock(id)
 
 	last = m.touch()

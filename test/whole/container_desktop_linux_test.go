@@ -2,6 +2,7 @@ package whole
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,8 @@ func TestMachineDesktopIsWarnedLockedAndOpened(t *testing.T) {
 	m.patiently("the warning on the screen", func() bool {
 		out, _ := m.Run(context.Background(), "runuser", "-u", "nurse", "--", "env",
 			"DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus", "dunstctl", "count", "displayed")
-		return strings.TrimSpace(out) >= "2" // the other one is a canary's
+		n, err := strconv.Atoi(strings.TrimSpace(out))
+		return err == nil && n >= 2 // one is a canary's
 	})
 	m.onTime(last, limit, audit.LockRequested, "session="+id, "reason=idle", "attempt=1")
 	m.await(last.to, audit.LockProved, "session="+id, "proof=locker", "rung=logind")

@@ -22,9 +22,8 @@ const (
 func TestMachineEnforcerKilledAndStoppedStillLocks(t *testing.T) {
 	m := install(t, calm)
 	id := m.Desktop("nurse", rig.ObeysLock)
-	m.rule(steady)
 
-	last := m.touch()
+	last := m.under(steady)
 	for clock.Now() < last.to+steadily-2*time.Second { // at 5 and 10 seconds
 		m.pause(5 * time.Second)
 		m.kill(agent)

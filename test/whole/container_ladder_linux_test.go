@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"stepaway/audit"
+	"stepaway/clock"
 	"stepaway/link"
 	"stepaway/test/rig"
 )
@@ -15,9 +16,8 @@ func TestMachineLadderIsClimbed(t *testing.T) {
 	m := install(t, calm)
 	id := m.Desktop("nurse", rig.When("claim", `busctl call org.freedesktop.login1 /org/freedesktop/login1/session/auto `+
 		`org.freedesktop.login1.Session SetLockedHint b true`))
-	m.rule(short + "lock: {fallback: [/usr/bin/i3lock, -n]}\n")
 
-	last := m.touch()
+	last := m.under(short + "lock: {fallback: [/usr/bin/i3lock, -n]}\n")
 	m.Do("nurse", "claim")
 	m.WaitFor("the false claim", func() bool { return m.Property(id, "LockedHint") == "yes" })
 	m.onTime(last, quick, audit.LockRequested, "session="+id, "reason=idle")
@@ -26,12 +26,13 @@ func TestMachineLadderIsClimbed(t *testing.T) {
 	m.inOrder(last.to, audit.WarningShown, audit.LockRequested, audit.LockEscalated, audit.LockProved)
 	m.none(last.to, audit.LockProved, "proof=claim")
 	m.none(last.to, audit.LockRequested, "reason=manual")
+	m.staysLocked()
 	m.unlock(id)
 	m.step("the fallback locked")
 
-	since := m.rule(short + "lock: {terminate: false}\n")
+	since := clock.Now()
+	m.under(short + "lock: {terminate: false}\n")
 	m.await(since, audit.PolicyRelaxed, "key=lock.fallback", "severity=alert")
-	m.touch()
 	m.await(since, audit.LockFailed, "session="+id, "severity=alert", "outcome=failure", "attempt=1")
 	m.await(since, audit.LockFailed, "session="+id, "attempt=2")
 	if s, there := m.guarded(id); !there || s.State.Phase != link.Expired || m.Property(id, "State") != "active" {

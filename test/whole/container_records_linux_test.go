@@ -17,13 +17,14 @@ const keep = "/var/lib/stepaway/courier"
 func TestMachineRecordsTroubleDelaysNoLock(t *testing.T) {
 	m := install(t, calm)
 	id := m.Desktop("nurse", rig.ObeysLock)
-	locked := func(what string, trouble, over func()) {
+	locked := func(what string, held bool, trouble, over func()) {
 		t.Helper()
 		trouble()
-		m.touch()
-		m.rule(brisk)
-		last := m.touch()
+		last := m.under(brisk)
 		m.phase(id, link.Secured)
+		if n := m.status().Waiting; (n > 0) != held {
+			t.Errorf("%s: %d events wait in the agent", what, n)
+		}
 		over()
 		m.onTime(last, limit, audit.LockRequested, "session="+id, "reason=idle")
 		m.await(last.to, audit.LockProved, "proof=locker", "rung=logind")
@@ -34,16 +35,16 @@ func TestMachineRecordsTroubleDelaysNoLock(t *testing.T) {
 	}
 	stop, start := func() { m.Must("systemctl", "stop", courier) }, func() { m.Must("systemctl", "start", courier) }
 
-	locked("the courier is killed again and again", func() {
+	locked("the courier is killed again and again", false, func() {
 		for range 5 {
 			m.kill(courier)
 		}
 	}, func() { m.signal(courier, "KILL") })
 
-	locked("the courier hangs", func() { m.signal(courier, "STOP") }, func() { m.signal(courier, "CONT") })
+	locked("the courier hangs", true, func() { m.signal(courier, "STOP") }, func() { m.signal(courier, "CONT") })
 
 	damaged := clock.Now()
-	locked("the courier is stopped, its spool damaged", stop, func() {
+	locked("the courier is stopped, its spool damaged", true, stop, func() {
 		m.Must("sh", "-c", "f="+keep+"/spool/spool.db; s=$(stat -c %s $f); "+
 			"dd if=/dev/urandom of=$f bs=1 seek=64 count=$((s/2)) conv=notrunc status=none")
 		start()
@@ -57,10 +58,10 @@ func TestMachineRecordsTroubleDelaysNoLock(t *testing.T) {
 	m.Must("sh", "-c", "cp -a "+keep+" /root/kept && mount -t tmpfs -o size=4m,mode=700 tmpfs "+keep+
 		" && cp -a /root/kept/. "+keep+"/")
 	start()
-	locked("the disk is full", func() {
+	locked("the disk is full", true, func() {
 		_, _ = m.Run(context.Background(), "dd", "if=/dev/zero", "of="+keep+"/filler", "bs=4k")
 	}, func() { m.Must("rm", keep+"/filler") })
-	locked("the disk is read-only", func() {
+	locked("the disk is read-only", true, func() {
 		stop()
 		m.Must("mount", "-o", "remount,ro", keep)
 		m.Must("systemctl", "start", "--no-block", courier) // it cannot, and is started again and again

@@ -77,9 +77,7 @@ func TestMachineTrayLostReplacedAndImitated(t *testing.T) {
 
 	m.Write("/usr/local/bin/liar", "#!/usr/bin/python3"+impostor, 0o755)
 	since := clock.Now()
-	m.touch()
-	m.rule(brisk)
-	last := m.touch()
+	last := m.under(brisk)
 	m.Must("runuser", "-u", "nurse", "--", "/usr/local/bin/liar", id)
 	m.await(since, audit.TrayImpostor, "session="+id, "severity=alert")
 	m.onTime(last, limit, audit.LockRequested, "session="+id, "reason=idle")

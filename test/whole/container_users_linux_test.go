@@ -27,10 +27,9 @@ func TestMachineTwoUsersOnOneSeat(t *testing.T) {
 	m.Must("loginctl", "activate", nurse)
 	m.await(since, audit.SessionSwitch, "session="+nurse, "code=active")
 	m.await(since, audit.SessionSwitch, "session="+doctor, "code=inactive")
-	m.rule(brisk)
-
+	m.touch()
 	m.x = xSession{"doctor", ":6"}
-	last := m.touch()
+	last := m.under(brisk)
 	m.x = xSession{"nurse", rig.Display}
 	m.patiently("the inactive session to be locked", func() bool {
 		m.touch() // nurse goes on working
@@ -96,8 +95,7 @@ func TestMachineClientsAreClosed(t *testing.T) {
 	}
 
 	open("one")
-	m.rule("action: close-clients\n" + clients)
-	last := m.touch()
+	last := m.under("action: close-clients\n" + clients)
 	e := m.await(last.to, audit.ClientClose, "client=Polite")
 	if early, late := last.from+soon-scheduler-at(e), at(e)-last.to-soon-promptly; early > 0 || late > 0 {
 		t.Errorf("closed %v after the last input", at(e)-last.from)
@@ -114,9 +112,9 @@ func TestMachineClientsAreClosed(t *testing.T) {
 
 	last = m.touch()
 	m.await(last.from, audit.UnlockSeen, "session="+id, "code=open")
-	m.rule("action: close-clients-and-lock\n" + clients)
+	m.rule(calm)
 	open("two")
-	last = m.touch()
+	last = m.under("action: close-clients-and-lock\n" + clients)
 	m.onTime(last, soon, audit.LockRequested, "session="+id)
 	m.await(last.to, audit.LockProved, "session="+id, "proof=locker")
 	closed(last.to)

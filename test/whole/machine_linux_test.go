@@ -232,6 +232,14 @@ func (m *machine) rule(policy string) (since time.Duration) {
 	return since
 }
 
+// under puts a policy in force while somebody is there, and returns the last input, from which its limit counts.
+func (m *machine) under(policy string) (last span) {
+	m.t.Helper()
+	m.touch()
+	m.rule(policy)
+	return m.touch()
+}
+
 // status is what the agent tells root.
 func (m *machine) status() link.Status {
 	m.t.Helper()
