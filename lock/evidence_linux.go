@@ -25,8 +25,23 @@ type asking struct {
 	contested bool          // the keyboard was another client's before it, with no locker there
 }
 
-// evidence looks for the strongest proof there is.
+// evidence looks for the strongest proof there is. Where it cannot be told in time there is none: the user's processes and
+// file systems are looked at, and a look at those can hang in the kernel.
 func (l *Ladder) evidence(ctx context.Context, s session.Session, a asking) evidence {
+	got := make(chan evidence, 1)
+	err := l.within(ctx, lookMost, "look at "+s.ID, func() { got <- l.gather(ctx, s, a) })
+	select {
+	case e := <-got:
+		return e
+	default:
+	}
+	if err != nil && ctx.Err() == nil {
+		l.o.Log.Warn("lock: a look was not finished", "session", s.ID, "err", err)
+	}
+	return evidence{proof: policy.ProofNone}
+}
+
+func (l *Ladder) gather(ctx context.Context, s session.Session, a asking) evidence {
 	st := l.state(ctx, s)
 	if st.ended {
 		return evidence{proof: policy.ProofEnded}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -20,6 +21,8 @@ const (
 	systemd  = "org.freedesktop.systemd1"
 	systemd1 = dbus.ObjectPath("/org/freedesktop/systemd1")
 	units    = systemd + ".Manager."
+
+	startLimit = 10 * time.Second // for what it takes to start a program
 )
 
 // startFallback starts the locker that policy names, as the session's user and with a clean environment. systemd starts
@@ -166,6 +169,14 @@ func cookieFile(s session.Session) string {
 // Start starts a program in a session as its user, with the environment that a locker gets. name tells such programs
 // of one session apart; while one of that name runs, none is started.
 func (l *Ladder) Start(ctx context.Context, s session.Session, name string, argv []string) error {
+	got := make(chan error, 1)
+	if err := l.within(ctx, startLimit, "start "+name+" in "+s.ID, func() { got <- l.start(ctx, s, name, argv) }); err != nil {
+		return fmt.Errorf("start %s in session %s: %w", name, s.ID, err)
+	}
+	return <-got
+}
+
+func (l *Ladder) start(ctx context.Context, s session.Session, name string, argv []string) error {
 	c := &climb{Ladder: l, s: s}
 	who, err := c.person()
 	if err != nil {

@@ -38,6 +38,7 @@ const (
 	beforeAsking = 300 * time.Millisecond
 	askWithin    = time.Second // for one request
 	lookWithin   = 1500 * time.Millisecond
+	lookMost     = 5 * time.Second // for one that nobody waits for
 )
 
 // Ladder secures sessions. Its methods may be called from several goroutines.
@@ -47,6 +48,7 @@ type Ladder struct {
 	mu        sync.Mutex
 	fallbacks []string // trusted paths of the lockers that policy named
 	nudges    map[chan struct{}]struct{}
+	doing     map[string]chan struct{} // what may hang, by kind; closed when it has ended
 }
 
 // New makes a ladder.
@@ -60,7 +62,7 @@ func New(o Options) *Ladder {
 	if o.RungWait <= 0 {
 		o.RungWait = defaultRungWait
 	}
-	return &Ladder{o: o, nudges: map[chan struct{}]struct{}{}}
+	return &Ladder{o: o, nudges: map[chan struct{}]struct{}{}, doing: map[string]chan struct{}{}}
 }
 
 func bootTime() time.Duration {
@@ -121,8 +123,12 @@ func (l *Ladder) Secure(ctx context.Context, s session.Session, w Want, report f
 func (c *climb) before(ctx context.Context) (secured bool) {
 	ctx, cancel := context.WithTimeout(ctx, beforeAsking)
 	defer cancel()
-	held := make(chan bool, 1)
-	go func() { held <- c.keyboardHeld(ctx, c.s) }()
+	held := make(chan bool, 2)
+	go func() {
+		if c.within(ctx, beforeAsking, "keyboard of "+c.s.ID, func() { held <- c.keyboardHeld(ctx, c.s) }) != nil {
+			held <- true // for all that is known
+		}
+	}()
 	c.look(ctx)
 	young := c.best == policy.ProofLocker && !isSaver(c.by) && c.o.Now() < c.by.Start+giveUp // it may not have the keyboard
 	c.contested = <-held && (c.best != policy.ProofLocker || young)
@@ -172,9 +178,7 @@ func (l *Ladder) rungs(s session.Session, w Want) []rung {
 
 // try asks one rung and waits for proof.
 func (c *climb) try(ctx context.Context, r rung) (proved bool) {
-	asking, cancel := context.WithTimeout(ctx, askWithin)
-	code, hopeless := r.ask(c, asking)
-	cancel()
+	code, hopeless := c.askFor(ctx, r)
 	if code == "" {
 		code = c.prove(ctx, r.wait, hopeless)
 	} else {
@@ -186,6 +190,27 @@ func (c *climb) try(ctx context.Context, r rung) (proved bool) {
 	}
 	c.leave(r.name, code)
 	return false
+}
+
+// askFor asks for one means, and does not wait for longer than that may take.
+func (c *climb) askFor(ctx context.Context, r rung) (Code, func(context.Context) bool) {
+	type answer struct {
+		code     Code
+		hopeless func(context.Context) bool
+	}
+	got := make(chan answer, 1)
+	err := c.within(ctx, 2*askWithin, string(r.name)+" of "+c.s.ID, func() {
+		asking, cancel := context.WithTimeout(ctx, askWithin)
+		defer cancel()
+		code, hopeless := r.ask(c, asking)
+		got <- answer{code, hopeless}
+	})
+	select {
+	case a := <-got:
+		return a.code, a.hopeless
+	default:
+		return c.failed("ask by "+string(r.name), err), nil
+	}
 }
 
 // prove looks again and again until there is proof, the time is over, or there is no hope.

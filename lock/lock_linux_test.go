@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -512,6 +513,44 @@ func TestHungLogindStillEndsASession(t *testing.T) {
 		_ = syscall.Kill(pidOf(b, "systemd-logind"), syscall.SIGSTOP)
 		b.secure(s, Want{Goal: SignOut}, policy.ProofEnded, "terminate")
 	})
+}
+
+// hangingBus stands for what hangs in the kernel whatever its caller's context says, such as the memory of a process.
+type hangingBus struct {
+	end   chan struct{}
+	calls chan string
+}
+
+func (h hangingBus) Call(_ context.Context, _ string, _ dbus.ObjectPath, method string, _ ...any) ([]any, error) {
+	select {
+	case h.calls <- method:
+	default:
+	}
+	<-h.end
+	return nil, dbus.Error{Name: "org.freedesktop.DBus.Error.NoReply"}
+}
+
+func TestWhatHangsHoldsUpNoRequestAndDoesNotPileUp(t *testing.T) {
+	bus := hangingBus{make(chan struct{}), make(chan string, 100)}
+	l := New(Options{Root: true, Bus: bus, RungWait: 100 * time.Millisecond})
+	s := session.Session{ID: "x", UID: uint32(os.Getuid()), Kind: session.X11, Scope: "/none", Leader: os.Getpid()}
+	before := runtime.NumGoroutine()
+	for range 3 {
+		began := time.Now()
+		var took []string
+		got := l.Secure(t.Context(), s, Want{}, func(st Step) { took = append(took, string(st.Rung)) })
+		if got != policy.ProofNone || len(took) != 4 || time.Since(began) > rig.Patience {
+			t.Errorf("proof %s by %q after %v", got, took, time.Since(began))
+		}
+	}
+	if asked := <-bus.calls + <-bus.calls; !strings.Contains(asked, "LockSession") {
+		t.Errorf("asked first: %s", asked)
+	}
+	if now := runtime.NumGoroutine(); now > before+10 {
+		t.Errorf("%d goroutines, %d before", now, before)
+	}
+	close(bus.end)
+	rig.WaitFor(t, "what hung to end", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return len(l.doing) == 0 })
 }
 
 func pidOf(b *bench, unit string) int {

@@ -22,7 +22,7 @@ func (c *closing) askWindows(ctx context.Context, found []*proc.Pinned) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	conn, err := openScreen(ctx, c.s)
+	conn, err := c.openScreen(ctx, c.s)
 	if err != nil {
 		return false
 	}

@@ -34,7 +34,7 @@ const (
 func (l *Ladder) onScreen(ctx context.Context, s session.Session, a asking) (proc.Process, bool) {
 	ctx, cancel := context.WithTimeout(ctx, screenLimit)
 	defer cancel()
-	c, err := openScreen(ctx, s)
+	c, err := l.openScreen(ctx, s)
 	if err != nil {
 		return proc.Process{}, false
 	}
@@ -58,7 +58,7 @@ func (l *Ladder) keyboardHeld(ctx context.Context, s session.Session) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, screenLimit)
 	defer cancel()
-	c, err := openScreen(ctx, s)
+	c, err := l.openScreen(ctx, s)
 	if err != nil {
 		return ctx.Err() != nil
 	}
@@ -178,12 +178,12 @@ func uncovered(monitors []x11.Rect, w x11.Rect) []x11.Rect {
 
 // openScreen connects to the session's display, whose server must be root's or the session's own user's, and a program
 // that only root can change: the user can run a server of his own making, and it would say anything.
-func openScreen(ctx context.Context, s session.Session) (*x11.Conn, error) {
+func (l *Ladder) openScreen(ctx context.Context, s session.Session) (*x11.Conn, error) {
 	if s.Display == "" {
 		return nil, errors.New("the session has no display")
 	}
 	var last error
-	for _, cookie := range append(cookies(ctx, s), x11.Cookie{}) {
+	for _, cookie := range append(l.cookies(ctx, s), x11.Cookie{}) {
 		c, err := x11.Dial(ctx, s.Display, cookie)
 		if err != nil {
 			last = err
@@ -218,21 +218,19 @@ func judge(c *x11.Conn, owner uint32) error {
 
 // cookies returns the session's keys to its display, from the files that its processes name and the usual ones. Files
 // must be the user's or root's.
-func cookies(ctx context.Context, s session.Session) []x11.Cookie {
+func (l *Ladder) cookies(ctx context.Context, s session.Session) []x11.Cookie {
 	var list []x11.Cookie
 	for _, path := range cookieFiles(s) {
 		got := make(chan x11.Cookie, 1)
-		go func() { // a file system of the user's choice may not answer
+		err := l.within(ctx, cookieLimit, "read "+path, func() { // a file system of the user's choice may not answer
 			c, _ := x11.ReadCookie(path, s.Display, s.UID, 0)
 			got <- c
-		}()
-		select {
-		case c := <-got:
-			if c.Name != "" {
-				list = append(list, c)
-			}
-		case <-ctx.Done():
-		case <-time.After(cookieLimit):
+		})
+		if err != nil {
+			continue
+		}
+		if c := <-got; c.Name != "" {
+			list = append(list, c)
 		}
 	}
 	return list
