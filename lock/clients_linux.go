@@ -25,6 +25,7 @@ const (
 // CloseClients closes the named clients of a session, all of them at once, and returns how many processes are left. Each is
 // asked to close first, as its policy says, and ended when its grace is over; one that is started again is ended again.
 // It reports from several goroutines, but never twice at a time. It takes as long as the longest grace, and some seconds.
+// When ctx ends before, what was asked to close is left alone.
 func (l *Ladder) CloseClients(ctx context.Context, s session.Session, clients []policy.Client, report func(ClientStep)) (left int) {
 	var (
 		mu   sync.Mutex
@@ -95,13 +96,16 @@ func (c *closing) round(ctx context.Context, found []*proc.Pinned, round int) {
 		if !c.askWindows(ctx, found) {
 			send(found, syscall.SIGTERM)
 		}
-		if !wait(ctx, found, grace/2) {
+		if !wait(ctx, found, grace/2) && ctx.Err() == nil {
 			send(found, syscall.SIGTERM)
 			wait(ctx, found, grace/2)
 		}
 	}
 	open := remaining(found)
 	c.tell(ClientClosed, len(found)-len(open))
+	if ctx.Err() != nil { // its grace was cut short: it is not ended for that
+		return
+	}
 	send(open, syscall.SIGKILL)
 	wait(context.WithoutCancel(ctx), open, killWait)
 	c.tell(ClientEnded, len(open)-len(remaining(open)))

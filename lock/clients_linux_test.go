@@ -102,6 +102,25 @@ func TestClientsAreAskedThenEnded(t *testing.T) {
 	})
 }
 
+func TestClientWhoseGraceIsCutShortIsNotEnded(t *testing.T) {
+	inContainer(t, func(b *bench) {
+		stubborn := b.install("stubborn")
+		s := b.desktop("LOCK_TEST_ROLE=stubborn " + stubborn + " &")
+		b.waitCount(nurse, stubborn, 1)
+		time.Sleep(300 * time.Millisecond) // until it ignores the signal
+		ctx, cancel := context.WithCancel(b.Context())
+		c := policy.Client{Name: "one", Paths: []string{stubborn}, AtDeadline: policy.Close, Grace: time.Hour}
+		left := b.l.CloseClients(ctx, s, []policy.Client{c}, func(st ClientStep) {
+			if st.Code == ClientAsked {
+				cancel() // the service is stopped
+			}
+		})
+		if left != 1 || count(nurse, stubborn) != 1 {
+			b.Errorf("left %d, running %d", left, count(nurse, stubborn))
+		}
+	})
+}
+
 func TestClientEndedAtOnceLeftAndReplaced(t *testing.T) {
 	inContainer(t, func(b *bench) {
 		ended, left, replaced := b.install("ended"), b.install("left"), b.install("replaced")
