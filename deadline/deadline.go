@@ -6,7 +6,10 @@
 // method, Advance alone decides, Next says when to look again.
 package deadline
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Instant is a time since boot that counts sleep (CLOCK_BOOTTIME, interrupt time).
 type Instant = time.Duration
@@ -57,6 +60,7 @@ type Machine struct {
 	secured Instant // when it was secured
 	open    bool    // secured with an open desktop: input is return
 	stage   int     // stages already told
+	redo    Instant // a stage that was told again is not due before this
 }
 
 // New starts a machine whose last input was at the given instant. An instant in the past that lies longer
@@ -85,7 +89,17 @@ func (m *Machine) WarnAt() Instant {
 }
 
 // SetLimits takes new limits. They hold from the last input on, and at once; what has expired stays so.
-func (m *Machine) SetLimits(l Limits) { m.limits = l }
+// Where the stages are others, those that lie no later than the last one told count as told.
+func (m *Machine) SetLimits(l Limits) {
+	if m.stage > 0 && m.stage <= len(m.limits.Stages) && !slices.Equal(l.Stages, m.limits.Stages) {
+		told := m.limits.Stages[m.stage-1]
+		m.stage = 0
+		for m.stage < len(l.Stages) && l.Stages[m.stage] <= told {
+			m.stage++
+		}
+	}
+	m.limits = l
+}
 
 // Input tells of believed input. It never moves back, and input from after the deadline is not believed to
 // have kept the session open. In an expired session it changes nothing; in a secured one only if the
@@ -119,7 +133,14 @@ func (m *Machine) Shorten(now, to Instant) {
 // (only clients were closed), so the next input starts a new limit.
 func (m *Machine) SetSecured(now Instant, open bool) {
 	m.due = m.Deadline()
-	m.state, m.secured, m.open, m.stage, m.attempt = Secured, now, open, 0, 0
+	m.state, m.secured, m.open, m.stage, m.redo, m.attempt = Secured, now, open, 0, 0, 0
+}
+
+// Redo says that the stage told last was not carried out: it is due again at the given instant.
+func (m *Machine) Redo(at Instant) {
+	if m.state == Secured && m.stage > 0 {
+		m.stage, m.redo = m.stage-1, at
+	}
 }
 
 // Lost says that a secured session is secured no more although nobody came back: it is expired again.
@@ -191,7 +212,7 @@ func (m *Machine) stageAt() Instant {
 	if m.stage >= len(m.limits.Stages) {
 		return Never
 	}
-	return add(m.secured, m.limits.Stages[m.stage])
+	return max(add(m.secured, m.limits.Stages[m.stage]), m.redo)
 }
 
 // Next is the first instant at which Advance may have something to say, if no fact comes before.

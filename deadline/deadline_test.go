@@ -290,3 +290,55 @@ func BenchmarkAdvance(b *testing.B) {
 		_ = m.Next()
 	}
 }
+
+func TestStageIsRedone(t *testing.T) {
+	m := New(1000*s, usual)
+	m.SetSecured(1072*s, false)
+	m.Redo(1073 * s) // nothing was told yet
+	one(t, m, 1172*s, Transition{From: Secured, To: Secured, At: 1172 * s, Stage: 1})
+	m.Redo(1182 * s)
+	if next := m.Next(); next != 1182*s {
+		t.Errorf("next %v", next)
+	}
+	one(t, m, 1182*s, Transition{From: Secured, To: Secured, At: 1182 * s, Stage: 1})
+	one(t, m, 1272*s, Transition{From: Secured, To: Secured, At: 1272 * s, Stage: 2})
+	m.Redo(5000 * s)
+	m.SetSecured(1300*s, false) // another lock
+	one(t, m, 1400*s, Transition{From: Secured, To: Secured, At: 1400 * s, Stage: 1})
+}
+
+func TestStagesAtOneTimeAreToldOneByOne(t *testing.T) {
+	l := usual
+	l.Stages = []time.Duration{100 * s, 100 * s}
+	m := New(1000*s, l)
+	m.SetSecured(1072*s, false)
+	if got, due := m.Advance(1172 * s); !due || got.Stage != 1 {
+		t.Fatalf("first %+v", got)
+	}
+	m.SetLimits(l)
+	if got, due := m.Advance(1172 * s); !due || got.Stage != 2 {
+		t.Fatalf("second %+v", got)
+	}
+}
+
+func TestStagesThatChangeAreToldByTheirTime(t *testing.T) {
+	for name, c := range map[string]struct {
+		stages []time.Duration
+		next   Instant
+	}{
+		"the first is taken away":  {[]time.Duration{200 * s}, 1272 * s},
+		"one comes before it":      {[]time.Duration{50 * s, 100 * s, 200 * s}, 1272 * s},
+		"the next comes to be due": {[]time.Duration{100 * s, 101 * s}, 1173 * s},
+		"none is left":             {nil, Never},
+	} {
+		m := New(1000*s, usual)
+		m.SetSecured(1072*s, false)
+		one(t, m, 1172*s, Transition{From: Secured, To: Secured, At: 1172 * s, Stage: 1})
+		l := usual
+		l.Stages = c.stages
+		m.SetLimits(l)
+		if m.Next() != c.next {
+			t.Errorf("%s: next %v, want %v", name, m.Next(), c.next)
+		}
+	}
+}

@@ -39,6 +39,8 @@ type guard struct {
 	input    Input
 	relocks  int
 	release  context.CancelFunc // ends Hold
+	behind   context.Context    // ends when the user is back; set with release
+	checking bool               // a claim is being looked at
 	tray     trayState
 	shown    link.State
 	started  Instant

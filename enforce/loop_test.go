@@ -470,6 +470,39 @@ func TestManualLockOfTheUserIsProvedAndRecorded(t *testing.T) {
 	}
 }
 
+func TestClaimsMadeFastAreLookedAtOneByOne(t *testing.T) {
+	var now, most atomic.Int32
+	play(t, func(w *world, o *Options) { o.Ladder = slowToLook{w, &now, &most} }, func(w *world) {
+		claimed := desk
+		claimed.LockedHint = true
+		for range 100 {
+			w.logOn(claimed)
+			w.logOn(desk)
+		}
+		if now.Load() != 1 || most.Load() != 1 {
+			t.Errorf("%d looks, %d at a time", now.Load(), most.Load())
+		}
+		w.after(10 * sec)
+		w.logOn(claimed)
+		if now.Load() != 1 {
+			t.Error("a later claim is not looked at")
+		}
+	})
+}
+
+// slowToLook takes three seconds to look.
+type slowToLook struct {
+	*world
+	now, most *atomic.Int32
+}
+
+func (s slowToLook) Look(context.Context, session.Session) policy.Proof {
+	s.most.Store(max(s.most.Load(), s.now.Add(1)))
+	time.Sleep(3 * sec)
+	s.now.Add(-1)
+	return policy.ProofNone
+}
+
 func TestActions(t *testing.T) {
 	client := []policy.Client{{Name: "Example EHR", Paths: []string{"/opt/x"}, AtDeadline: policy.Close},
 		{Name: "Left", Paths: []string{"/opt/y"}, AtDeadline: policy.Leave}}
@@ -521,6 +554,62 @@ func TestStagesFollowALock(t *testing.T) {
 		w.after(time.Minute)
 		w.last(audit.ClientClosed)
 	})
+}
+
+func TestSignOutThatFailsIsTriedAgain(t *testing.T) {
+	tries := 0
+	play(t, func(w *world, o *Options) {
+		o.Policy.Loaded.Policy.Stages = policy.Stages{SignOutAfter: time.Minute}
+		ok := w.secure
+		w.secure = func(want Want, report func(Step)) policy.Proof {
+			if want.Goal == GoalSignOut {
+				if tries++; tries < 3 {
+					return policy.ProofNone
+				}
+			}
+			return ok(want, report)
+		}
+	}, func(w *world) {
+		w.after(60*sec + time.Minute)
+		if e := w.last(audit.LockFailed); e.Facts.LateMS != nil || e.Reason != audit.Policy {
+			t.Errorf("%s %+v", e.Reason, e.Facts)
+		}
+		w.after(30 * sec)
+		if e := w.last(audit.SignoutDone); e.Facts.LateMS != nil || e.Reason != audit.Policy || tries != 3 {
+			t.Errorf("%s %+v after %d tries", e.Reason, e.Facts, tries)
+		}
+	})
+}
+
+func TestClientsOfWhoIsBackAreLeftAlone(t *testing.T) {
+	var closing context.Context
+	play(t, func(w *world, o *Options) {
+		o.Policy.Loaded.Policy.Stages = policy.Stages{CloseClientsAfter: time.Minute}
+		o.Policy.Loaded.Policy.Clients = []policy.Client{{Name: "EHR", AtDeadline: policy.Close}}
+		o.Ladder = slowToClose{w, &closing}
+	}, func(w *world) {
+		w.after(60*sec + time.Minute)
+		if closing == nil || closing.Err() != nil {
+			t.Fatal("the clients are not being closed")
+		}
+		w.held["1"] <- ReleaseOpened
+		synctest.Wait()
+		if closing.Err() == nil {
+			t.Error("the clients are still being closed")
+		}
+	})
+}
+
+// slowToClose closes clients until it is told to stop.
+type slowToClose struct {
+	*world
+	with *context.Context
+}
+
+func (s slowToClose) CloseClients(ctx context.Context, _ session.Session, _ []policy.Client, _ func(ClientStep)) int {
+	*s.with = ctx
+	<-ctx.Done()
+	return 1
 }
 
 func TestPolicyChangeHoldsAtOnceAndWeakeningIsSeen(t *testing.T) {

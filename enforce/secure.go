@@ -46,12 +46,20 @@ func (e *Enforcer) secure(ctx context.Context, g *guard, t deadline.Transition, 
 	e.work.Go(func() { r.run(ctx, action) })
 }
 
-// late is how long the deadline has passed, nil where it had not come.
+// late is how long the deadline has passed, nil where it had not come, or was met: a stage has none.
 func late(g *guard, now Instant) *int64 {
-	if now < g.m.Deadline() {
+	if now < g.m.Deadline() || g.m.State() == deadline.Secured {
 		return nil
 	}
 	return audit.MS(now - g.m.Deadline())
+}
+
+// stageReason is the reason of what is done to a session that is secured already, "" for another.
+func stageReason(g *guard) audit.Reason {
+	if g.m.State() == deadline.Secured {
+		return audit.Policy
+	}
+	return ""
 }
 
 // securing is one run up the ladder, on a goroutine of its own. It reads s and p, its own copies, and
@@ -118,8 +126,9 @@ func (e *Enforcer) failed(g *guard, proof policy.Proof, rung string, attempt int
 		return
 	}
 	now := e.o.Clock.Now()
-	e.recordOf(g, audit.Event{Type: audit.LockFailed, Outcome: audit.Failure, Facts: &audit.Facts{Attempt: attempt,
-		Rung: audit.MakeLabel(rung), Proof: audit.Label(proof), LateMS: late(g, now)}})
+	g.m.Redo(now + retryEvery) // if it was a stage
+	e.recordOf(g, audit.Event{Type: audit.LockFailed, Outcome: audit.Failure, Reason: stageReason(g), Facts: &audit.Facts{
+		Attempt: attempt, Rung: audit.MakeLabel(rung), Proof: audit.Label(proof), LateMS: late(g, now)}})
 	e.o.Log.Error("session not secured; trying again", "session", g.s.ID, "proof", proof, "again", retryEvery)
 }
 
@@ -134,7 +143,7 @@ func (e *Enforcer) secured(ctx context.Context, g *guard, proof policy.Proof, ru
 	case open:
 		typ = audit.ClientClosed
 	}
-	e.recordOf(g, audit.Event{Type: typ, Facts: &audit.Facts{IdleMS: audit.MS(now - g.m.LastInput()),
+	e.recordOf(g, audit.Event{Type: typ, Reason: stageReason(g), Facts: &audit.Facts{IdleMS: audit.MS(now - g.m.LastInput()),
 		LateMS: late(g, now), Rung: audit.MakeLabel(rung), Proof: audit.Label(proof)}})
 	if e.guards[g.s.ID] != g || g.m.State() == deadline.Secured {
 		return // gone, or a stage of what is secured already
@@ -150,7 +159,7 @@ func (e *Enforcer) secured(ctx context.Context, g *guard, proof policy.Proof, ru
 func (e *Enforcer) hold(ctx context.Context, g *guard) {
 	g.release()
 	holding, cancel := context.WithCancel(ctx)
-	g.release = cancel
+	g.release, g.behind = cancel, holding
 	s := g.s
 	e.work.Go(func() {
 		select {
@@ -197,9 +206,15 @@ func (e *Enforcer) returned(g *guard, code audit.Label) {
 }
 
 // checkClaim looks whether a session that claims to be locked is. Its user locked it.
+// One look at a time: the session makes its claim as often as it likes.
 func (e *Enforcer) checkClaim(ctx context.Context, g *guard) {
+	if g.checking {
+		return
+	}
+	g.checking = true
 	s, least := g.s, e.loaded.Policy.Lock.Proof
 	e.work.Go(func() {
+		defer e.post(ctx, func() { g.checking = false })
 		limited, cancel := context.WithTimeout(ctx, lookWithin)
 		defer cancel()
 		proof := e.o.Ladder.Look(limited, s)
@@ -223,6 +238,9 @@ func (e *Enforcer) stage(ctx context.Context, g *guard, n int, now Instant) {
 	}
 	r := &securing{e: e, g: g, s: g.s, p: e.loaded.Policy}
 	if stages[n-1].action == policy.CloseClients {
+		if g.behind != nil {
+			ctx = g.behind // who is back may go on with his work
+		}
 		e.work.Go(func() { e.closeClients(ctx, g, r.s, r.p.Clients) })
 		return
 	}
