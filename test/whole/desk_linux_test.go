@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -85,6 +86,10 @@ func (s *site) makeDir() {
 
 // close ends everything, and shows what the programs said if the test failed.
 func (s *site) close() {
+	if s.t.Failed() {
+		out, _, _ := s.tool("stepaway-collector", "events", "--data", s.path("collector"))
+		s.t.Logf("the collector holds:\n%s", out)
+	}
 	for _, p := range []*desktop.Process{s.agent, s.collector} {
 		if p == nil {
 			continue
@@ -141,8 +146,9 @@ func (s *site) launch(name string, args ...string) *desktop.Process {
 func (s *site) serve() {
 	s.t.Helper()
 	if s.address == "" {
-		s.address = freePort(s.t)
-		s.must("stepaway-collector", "init", "--data", s.path("collector"))
+		host := ownHost()
+		s.address = net.JoinHostPort(host, "8443")
+		s.must("stepaway-collector", "init", "--data", s.path("collector"), "--host", host)
 	}
 	s.collector = s.launch("stepaway-collector", "serve", "--data", s.path("collector"), "--listen", s.address)
 	rig.WaitFor(s.t, "the collector to listen", func() bool {
@@ -154,14 +160,9 @@ func (s *site) serve() {
 	})
 }
 
-func freePort(t *testing.T) (address string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+// ownHost is an address of this machine that nothing else uses: a collector that comes back finds its port free.
+func ownHost() string {
+	return fmt.Sprintf("127.%d.%d.%d", 1+rand.N(254), rand.N(256), 1+rand.N(254))
 }
 
 // device is the name of the workstation.
