@@ -184,6 +184,10 @@ func (c *climb) try(ctx context.Context, r rung) (proved bool) {
 	} else {
 		c.look(ctx)
 	}
+	if wait := c.unripe(ctx); wait > 0 && !c.best.AtLeast(c.least) {
+		code = c.prove(ctx, wait, func(ctx context.Context) bool { return c.unripe(ctx) <= 0 })
+		c.look(ctx)
+	}
 	if c.best.AtLeast(c.least) {
 		c.leave(r.name, "")
 		return true
@@ -230,6 +234,20 @@ func (c *climb) prove(ctx context.Context, wait time.Duration, hopeless func(con
 		case <-time.After(pause):
 		}
 	}
+}
+
+// unripe is how long it takes until a locker that covers the screen counts, 0 if there is none that will: the next rung
+// could do no more than it does, and the last one would end a session that is locked. However many lockers are started one
+// after the other, a climb waits no longer than one and a half times that.
+func (c *climb) unripe(ctx context.Context) time.Duration {
+	if !c.contested || ctx.Err() != nil || c.s.Kind != session.X11 && c.s.Kind != session.Unknown {
+		return 0
+	}
+	p, ok := c.onScreen(ctx, c.s, asking{since: c.since})
+	if !ok {
+		return 0
+	}
+	return max(min(p.Start, c.since+giveUp/2)+giveUp+slack-c.o.Now(), 0)
 }
 
 // look takes what is proved now, which may be less than before.

@@ -412,6 +412,19 @@ func TestLockerWithoutAScreenToAskMustBeNew(t *testing.T) {
 	})
 }
 
+// A service that is started anew finds the locker of the run before, which holds the keyboard.
+func TestLockerOfTheRunBeforeIsWaitedFor(t *testing.T) {
+	inContainer(t, func(b *bench) {
+		s := b.desktop(rig.When("lock", "i3lock -n"))
+		b.c.Do("nurse", "lock")
+		pid := b.locker(s)
+		b.secure(s, Want{Fallback: i3, Terminate: true}, policy.ProofLocker, "logind")
+		if now := b.locker(s); now != pid {
+			b.Errorf("locker %d, want %d", now, pid)
+		}
+	})
+}
+
 func TestXsecurelockIsProof(t *testing.T) {
 	inContainer(t, func(b *bench) {
 		s := b.desktop()
