@@ -14,7 +14,8 @@ import (
 
 // facts makes sessions out of logind's properties and of what it remembers of them.
 type facts struct {
-	groups *groups
+	groups  *groups
+	changed func()
 
 	mu   sync.Mutex
 	seen map[string]*memory // by session id
@@ -27,21 +28,26 @@ type memory struct {
 	since     time.Duration
 	display   string    // the first that was known: the user can change what logind says
 	looked    time.Time // when processes were last searched for a display
+	searching bool
+	last      *session.Session // as it was last told, nil if it was not
 }
 
 // searchAgain is how often the processes of a session are searched for its display while it is not known.
 const searchAgain = 5 * time.Second
 
 func newFacts(ctx context.Context, changed func()) *facts {
-	return &facts{groups: newGroups(ctx, changed), seen: map[string]*memory{}}
+	return &facts{groups: newGroups(ctx, changed), changed: changed, seen: map[string]*memory{}}
 }
 
 func (f *facts) wait() { f.groups.wait() }
 
-// session makes one session; false if it is not a user's.
+// session makes one session; false if nobody sits there: it is a greeter, a screen that is locked, a service. What was told
+// once is told on, and as it was where its properties cannot be read.
 func (f *facts) session(row listed, p properties) (session.Session, bool) {
-	if class := p.text("Class"); p != nil && !strings.HasPrefix(class, "user") {
-		return session.Session{}, false
+	if p == nil {
+		if s := f.last(row.ID); s != nil {
+			return *s, true
+		}
 	}
 	s := session.Session{
 		ID: row.ID, UID: row.UID, User: plain(row.User), Seat: plain(row.Seat),
@@ -54,9 +60,36 @@ func (f *facts) session(row listed, p properties) (session.Session, bool) {
 	if s.Seat == "" {
 		s.Active = true
 	}
+	if class := p.text("Class"); p != nil && !strings.HasPrefix(class, "user") && !inTheBackground(class, s) && f.last(row.ID) == nil {
+		return session.Session{}, false
+	}
 	f.remember(&s, p.text("Scope"))
 	s.Groups = f.groups.of(s)
+	f.keep(s)
 	return s, true
+}
+
+// inTheBackground reports whether a session is of the class that cron's have, but has a desktop or a terminal: the class
+// comes from the environment of the logon, into which a user may write on many systems.
+func inTheBackground(class string, s session.Session) bool {
+	return strings.HasPrefix(class, "background") && s.Attended()
+}
+
+func (f *facts) last(id string) *session.Session {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if m := f.seen[id]; m != nil {
+		return m.last
+	}
+	return nil
+}
+
+func (f *facts) keep(s session.Session) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if m := f.seen[s.ID]; m != nil { // another snapshot may have seen its end
+		m.last = &s
+	}
 }
 
 // remember fills in what does not change, or must not.
@@ -77,7 +110,7 @@ func (f *facts) remember(s *session.Session, unit string) {
 		m.scope, m.since = scope(*s, unit)
 	}
 	s.Scope, s.Since = m.scope, m.since
-	m.findDisplay(s)
+	f.findDisplay(m, s)
 	if s.Kind == session.Unknown && s.Display != "" {
 		s.Kind = session.X11
 	}
@@ -137,17 +170,29 @@ func scope(s session.Session, unit string) (string, time.Duration) {
 }
 
 // findDisplay searches the session's own processes for a display where logind was not told: an X server that a script
-// started, xrdp. A user who puts another there points at a display that he must be able to open anyway.
-func (m *memory) findDisplay(s *session.Session) {
+// started, xrdp. A user who puts another there points at a display that he must be able to open anyway. The search reads
+// the memory of his processes, which can hang, so it is done beside, and what it finds comes with a later snapshot.
+func (f *facts) findDisplay(m *memory, s *session.Session) {
 	if m.display == "" {
 		m.display = s.Display
 	}
 	search := s.Scope != "" && (s.Kind == session.X11 || s.Kind == session.Unknown)
-	if m.display == "" && search && time.Since(m.looked) > searchAgain {
-		m.looked = time.Now()
-		m.display = searchDisplay(s.Scope, s.UID)
+	if m.display == "" && search && !m.searching && time.Since(m.looked) > searchAgain {
+		m.searching = true
+		scope, uid := s.Scope, s.UID
+		f.groups.work.Go(func() { f.found(m, searchDisplay(scope, uid)) })
 	}
 	s.Display = m.display
+}
+
+func (f *facts) found(m *memory, display string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m.searching, m.looked = false, time.Now()
+	if m.display == "" && display != "" {
+		m.display = display
+		f.changed()
+	}
 }
 
 // maxSearched bounds how many processes are searched: their number is the user's choice.

@@ -207,6 +207,36 @@ func TestSearchDisplayTakesOnlyALocalOneOfTheSameUser(t *testing.T) {
 	}
 }
 
+func TestClassesAndSessionsThatCannotBeRead(t *testing.T) {
+	f := newFacts(t.Context(), func() {})
+	defer f.wait()
+	row := listed{ID: "7", UID: 1000, User: "nurse"}
+	for _, c := range []struct {
+		p    properties
+		want bool
+	}{
+		{properties{"Class": variant("background"), "Type": variant("unspecified")}, false}, // cron
+		{properties{"Class": variant("greeter"), "Type": variant("x11")}, false},
+		{properties{"Class": variant("manager")}, false},
+		{properties{"Class": variant("background"), "Type": variant("tty"), "TTY": variant("pts/3")}, true},
+		{properties{"Class": variant("background-light"), "Type": variant("x11")}, true},
+		{properties{"Class": variant("user-light"), "Type": variant("tty"), "TTY": variant("pts/3")}, true},
+	} {
+		if _, ok := newFacts(t.Context(), func() {}).session(row, c.p); ok != c.want {
+			t.Errorf("%v: %v", c.p, ok)
+		}
+	}
+	was, _ := f.session(row, properties{"Class": variant("user"), "Type": variant("tty"), "TTY": variant("pts/3"), "Seat": variant("")})
+	if again, ok := f.session(row, nil); !ok || !equal(was, again) || again.TTY != "pts/3" {
+		t.Errorf("read: %+v, then not: %+v", was, again)
+	}
+	rows := []listed{{ID: "1"}, {ID: "2", Seat: "seat0"}, {ID: "3"}, {ID: "4", Seat: "seat1"}}
+	slices.SortStableFunc(rows, seatsFirst)
+	if rows[0].ID+rows[1].ID+rows[2].ID != "241" {
+		t.Errorf("%+v", rows)
+	}
+}
+
 func TestGroupsOfRoot(t *testing.T) {
 	if _, err := exec.LookPath("getent"); err != nil {
 		t.Fatal("getent is not installed: run `make deps`")

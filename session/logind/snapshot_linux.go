@@ -1,6 +1,7 @@
 package logind
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,8 +21,18 @@ type listed struct {
 	Path dbus.ObjectPath
 }
 
-// maxSessions bounds a snapshot; logind's own limit is higher by default.
+// maxSessions bounds a snapshot; logind's own limit is higher by default. Where there are more, those at a seat come first,
+// so that nobody's many logons over the network hide a desktop.
 const maxSessions = 1024
+
+func seatsFirst(a, b listed) int { return cmp.Compare(seatless(a), seatless(b)) }
+
+func seatless(row listed) int {
+	if row.Seat == "" {
+		return 1
+	}
+	return 0
+}
 
 // Snapshot returns every user session: active or not, on every seat or none. Sessions of greeters, lock screens and
 // background services are left out. Groups may be filled in by a later snapshot, which Changed announces: their lookup
@@ -35,6 +46,7 @@ func (l *Logind) Snapshot(ctx context.Context) ([]session.Session, error) {
 	if err := dbus.Store(body, &rows); err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)
 	}
+	slices.SortStableFunc(rows, seatsFirst)
 	var list []session.Session
 	for _, row := range rows[:min(len(rows), maxSessions)] {
 		p, err := l.properties(ctx, row.Path)
