@@ -12,7 +12,8 @@
 //
 // How far a source can be trusted differs. evdev is read from the kernel by a process that the user does not own.
 // X11 is the word of the display's server; where that runs as the user (a virtual display, a rootless Xorg), he can
-// replace it. The atime of a terminal can be set by the terminal's owner. Choice tells which source it was.
+// replace it. What a terminal was read is the kernel's word, but its owner has ways to have it read: a program can ask a
+// terminal for an answer, which comes as if typed. Choice tells which source it was.
 package idle
 
 import (

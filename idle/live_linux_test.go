@@ -190,6 +190,33 @@ func TestFirstInputIsToldAtOnce(t *testing.T) {
 	}
 }
 
+// A program that puts the pointer elsewhere is all the hardware that a virtual display has; beside real hardware, and for
+// a few pixels, it is nothing.
+func TestWarpCountsOnlyWhereThereIsNoHardware(t *testing.T) {
+	t.Parallel()
+	x := xvfb(t, authority(t, "a"))
+	w := watch(t, Options{Display: x.display, Authority: x.authority}, me(session.X11))
+	strict := newWatch(Options{Display: x.display, Authority: x.authority}, hooks{assumeHardware: true})
+	t.Cleanup(strict.Close)
+	strict.Follow([]session.Session{me(session.X11)})
+	until(t, w, "c1", "the display", readable)
+	until(t, strict, "c1", "the display", readable)
+	x.do(t, "mousemove", "100", "100")
+	first := until(t, w, "c1", "the warp", func(in Input) bool { return in.At != 0 })
+	time.Sleep(2 * slack)
+	x.do(t, "mousemove", "103", "101")
+	time.Sleep(2 * slack)
+	before := clock.Now()
+	if in, _ := w.Latest("c1"); in.At > first.At+slack {
+		t.Errorf("three pixels at %v counted", in.At)
+	}
+	x.do(t, "mousemove", "300", "200")
+	until(t, w, "c1", "the second warp", since(before-slack))
+	if in, _ := strict.Latest("c1"); in.At != 0 {
+		t.Errorf("%+v: a warp counted beside hardware", in)
+	}
+}
+
 // What is no input must not hold up the input right behind it: a deadline may lie between. A tremble of the pointer and
 // the change of keyboard that xdotool's first key brings both come before the key.
 func TestInputBehindATrembleIsToldAtOnce(t *testing.T) {

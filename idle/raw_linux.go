@@ -45,6 +45,7 @@ type raw struct {
 	stale    bool // the devices have changed
 	pointers map[uint16]*pointer
 	clock    serverClock
+	warps    warps
 	seen     sighting
 }
 
@@ -68,6 +69,11 @@ func (f *follower) listenRaw(ctx context.Context, d *display) (*raw, error) {
 	r.classes.assume = f.assumeHardware()
 	if err := r.refresh(); err != nil {
 		return nil, err
+	}
+	if r.classes.virtual() {
+		if err := r.warps.find(r.conn); err != nil {
+			return nil, err
+		}
 	}
 	r.clock.find(r.conn)
 	return r, r.clock.set(r.conn, false)
@@ -104,6 +110,9 @@ func (r *raw) watch(ctx context.Context) error {
 		if err := r.take(e); err != nil {
 			return err
 		}
+		if _, err := r.warped(); err != nil {
+			return err
+		}
 		for more := true; more; {
 			if !sleep(ctx, rest(r.tell())) {
 				return ctx.Err()
@@ -115,9 +124,23 @@ func (r *raw) watch(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			more = n > 0
+			warped, err := r.warped()
+			if err != nil {
+				return err
+			}
+			more = n > 0 || warped
 		}
 	}
+}
+
+// warped looks for a pointer that was put elsewhere. It counts only while there is no hardware.
+func (r *raw) warped() (bool, error) {
+	if !r.classes.virtual() {
+		return false, nil
+	}
+	at, err := r.warps.look()
+	r.seen.believed = max(r.seen.believed, at)
+	return at != 0, err
 }
 
 // tell passes on what was seen, and reports whether a person was.

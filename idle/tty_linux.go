@@ -13,10 +13,11 @@ import (
 // terminal remembers what the times of a terminal were taken to mean.
 //
 // The kernel sets a terminal's atime when a program reads from it, in steps of eight seconds, so At may be up to eight
-// seconds early and is never late. What programs write to it does not change it. The terminal's owner may set it.
+// seconds early and is never late. What programs write to it does not change it. The terminal's owner may set it, but that
+// changes the ctime, which nobody can set and reading leaves alone.
 type terminal struct {
-	atime unix.Timespec // as last read
-	known bool
+	atime, ctime unix.Timespec // as last read
+	known        bool
 }
 
 var terminalName = regexp.MustCompile(`^(pts/[0-9]{1,7}|tty[A-Za-z0-9]{1,15})$`)
@@ -41,7 +42,7 @@ func (f *follower) readTerminal() {
 	st, ok := statTerminal(f.w.opt.DevDir, f.session.TTY)
 	f.input.Readable = ok
 	if ok {
-		f.see(f.terminal.look(st.Atim, time.Now(), clock.Now()))
+		f.see(f.terminal.look(st.Atim, st.Ctim, time.Now(), clock.Now()))
 	}
 }
 
@@ -50,13 +51,16 @@ const future = 8 * time.Second
 
 // look converts an atime to boot time. One that has not changed says nothing new, so steps of the wall clock do not
 // shift it. One far in the future is none that the kernel wrote, unless the wall clock was set back: it is not believed.
-func (t *terminal) look(atime unix.Timespec, wall time.Time, now time.Duration) sighting {
+// Neither is one that came with a change of the inode, as `touch` makes.
+func (t *terminal) look(atime, ctime unix.Timespec, wall time.Time, now time.Duration) sighting {
+	set := t.known && t.ctime != ctime
+	t.ctime = ctime
 	if t.known && t.atime == atime {
 		return sighting{}
 	}
 	t.atime, t.known = atime, true
 	age := wall.Sub(time.Unix(atime.Unix()))
-	if age < -future {
+	if set || age < -future {
 		return sighting{injected: now}
 	}
 	return sighting{believed: max(now-max(age, 0), 1)} // 0 would be none

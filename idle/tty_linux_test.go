@@ -54,8 +54,16 @@ func TestTerminal(t *testing.T) {
 		t.Errorf("typing was seen %v ago", clock.Now()-typed.At)
 	}
 	before := latest(t, w, "c1")
+	must(t, os.Chtimes("/dev/"+name, time.Now(), time.Now()))
+	if touched := latest(t, w, "c1"); touched.At != before.At || touched.InjectedCount != 1 {
+		t.Errorf("a time that the owner set: %+v, before %+v", touched, before)
+	}
+	must(t, os.Chmod("/dev/"+name, 0o600)) // as mesg does
+	if again := latest(t, w, "c1"); again.At != before.At || again.InjectedCount != 1 {
+		t.Errorf("nothing was typed: %+v, before %+v", again, before)
+	}
 	must(t, os.Chtimes("/dev/"+name, time.Now().Add(time.Hour), time.Now()))
-	if ahead := latest(t, w, "c1"); ahead.At != before.At || ahead.InjectedCount != 1 {
+	if ahead := latest(t, w, "c1"); ahead.At != before.At || ahead.InjectedCount != 2 {
 		t.Errorf("a time in the future: %+v, before %+v", ahead, before)
 	}
 	program.Close()
@@ -70,19 +78,20 @@ func TestTerminalLook(t *testing.T) {
 	ago := func(d time.Duration) unix.Timespec { return unix.NsecToTimespec(wall.Add(-d).UnixNano()) }
 	var term terminal
 	const now = 10 * time.Hour
-	if s := term.look(ago(time.Minute), wall, now); s.believed != now-time.Minute {
+	made := ago(200 * time.Hour)
+	if s := term.look(ago(time.Minute), made, wall, now); s.believed != now-time.Minute {
 		t.Errorf("a minute ago: %+v", s)
 	}
-	if s := term.look(ago(time.Minute), wall.Add(-time.Hour), now+time.Second); !s.empty() {
+	if s := term.look(ago(time.Minute), made, wall.Add(-time.Hour), now+time.Second); !s.empty() {
 		t.Errorf("the wall clock was set back, nothing was typed: %+v", s)
 	}
-	if s := term.look(ago(-3*time.Second), wall, now); s.believed != now {
+	if s := term.look(ago(-3*time.Second), made, wall, now); s.believed != now {
 		t.Errorf("just ahead: %+v", s)
 	}
-	if s := term.look(ago(-time.Hour), wall, now); s.believed != 0 || s.injected != now {
+	if s := term.look(ago(-time.Hour), made, wall, now); s.believed != 0 || s.injected != now {
 		t.Errorf("far ahead: %+v", s)
 	}
-	if s := term.look(ago(100*time.Hour), wall, now); s.believed != 1 {
+	if s := term.look(ago(100*time.Hour), made, wall, now); s.believed != 1 {
 		t.Errorf("before boot: %+v", s)
 	}
 }
