@@ -35,7 +35,7 @@ func (r *runFlags) enforce() error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	a := &agent{flags: r, paths: p, log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	a := &agent{flags: r, paths: p, log: newLog(os.Stderr)}
 	return a.run(ctx)
 }
 
@@ -170,8 +170,9 @@ func newRun() string {
 }
 
 func alive() {
-	// Nobody is left to tell when telling fails; the watchdog then does its work.
-	_, _ = sdnotify.Send(sdnotify.Alive)
+	// Beside, because a busy service manager would hold up the loop. Nobody is left to tell when telling fails; the
+	// watchdog then does its work.
+	go func() { _, _ = sdnotify.Send(sdnotify.Alive) }()
 }
 
 // look reads the policy once for the start.
