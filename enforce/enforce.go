@@ -248,7 +248,9 @@ func (e *Enforcer) end() {
 // readSessions keeps the loop's picture of who is logged on.
 func (e *Enforcer) readSessions(ctx context.Context) {
 	failed := ""
+	var hurry hurry
 	for ctx.Err() == nil {
+		hurry.wait(ctx, e.o.Clock.Now())
 		one, cancel := context.WithTimeout(ctx, snapshotWithin)
 		ss, err := e.o.Sessions.Snapshot(one)
 		cancel()
@@ -260,6 +262,37 @@ func (e *Enforcer) readSessions(ctx context.Context) {
 			e.o.Log.Error("sessions unreadable; those known stay enforced", "error", err)
 		}
 		e.waitForSessions(ctx, err != nil || e.unsettled(ss))
+	}
+}
+
+// hurry lets a burst of changes through at once, and what goes on a few times a second: a session can make its logind
+// properties change as fast as it likes, and every change costs a look at all sessions.
+type hurry struct {
+	last Instant
+	n    int
+}
+
+const (
+	burst  = 20
+	spaced = 250 * time.Millisecond
+)
+
+func (h *hurry) wait(ctx context.Context, now Instant) {
+	if now-h.last < spaced {
+		h.n++
+	} else {
+		h.n = 0
+	}
+	h.last = now
+	if h.n < burst {
+		return
+	}
+	h.last += spaced
+	t := time.NewTimer(spaced)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
 	}
 }
 

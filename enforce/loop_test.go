@@ -490,6 +490,38 @@ func TestClaimsMadeFastAreLookedAtOneByOne(t *testing.T) {
 	})
 }
 
+func TestChangesThatNeverEndAreLookedAtAFewTimesASecond(t *testing.T) {
+	var snapshots atomic.Int32
+	play(t, func(w *world, o *Options) { o.Sessions = restless{sessionsOf{w}, &snapshots} }, func(w *world) {
+		w.after(sec)
+		if n := snapshots.Load(); n > burst+5 {
+			t.Errorf("%d snapshots in the first second", n)
+		}
+		snapshots.Store(0)
+		w.after(10 * sec)
+		if n := snapshots.Load(); n < 30 || n > 45 {
+			t.Errorf("%d snapshots in ten seconds", n)
+		}
+	})
+}
+
+// restless sessions change all the time.
+type restless struct {
+	sessionsOf
+	snapshots *atomic.Int32
+}
+
+func (r restless) Snapshot(ctx context.Context) ([]session.Session, error) {
+	r.snapshots.Add(1)
+	return r.sessionsOf.Snapshot(ctx)
+}
+
+func (r restless) Changed() <-chan struct{} {
+	always := make(chan struct{})
+	close(always)
+	return always
+}
+
 // slowToLook takes three seconds to look.
 type slowToLook struct {
 	*world
