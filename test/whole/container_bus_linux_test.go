@@ -3,7 +3,6 @@ package whole
 import (
 	"slices"
 	"testing"
-	"time"
 
 	"stepaway/audit"
 	"stepaway/clock"
@@ -14,22 +13,23 @@ import (
 // staysLocked fails the test unless a locker outlives a new start of the service, as an upgrade makes it.
 func (m *machine) staysLocked() {
 	m.t.Helper()
-	lockers := m.find("nurse", "/usr/bin/i3lock")
+	since, lockers := clock.Now(), m.find("nurse", "/usr/bin/i3lock")
 	m.Must("systemctl", "restart", agent)
-	if now := m.find("nurse", "/usr/bin/i3lock"); len(lockers) == 0 || !slices.Equal(now, lockers) {
-		m.t.Errorf("lockers %v, after a new start of the service %v", lockers, now)
-	}
-	since := clock.Now()
-	m.await(since-time.Minute, audit.AgentStop)
 	m.patiently("the session to be known as locked", func() bool {
 		return slices.ContainsFunc(m.status().Sessions, func(s link.SessionStatus) bool { return s.State.Phase == link.Secured })
 	})
+	if now := m.find("nurse", "/usr/bin/i3lock"); len(lockers) == 0 || !slices.Equal(now, lockers) {
+		m.t.Errorf("lockers %v, after a new start of the service %v", lockers, now)
+	}
+	m.delivered()
+	m.await(since, audit.AgentStop)
+	m.none(since, audit.LockFailed)
 }
 
 // Buses are the user's and the system's to lose.
 func TestMachineWithoutBusesStillLocks(t *testing.T) {
 	m := install(t, calm)
-	id := m.Desktop("nurse", rig.ObeysLock)
+	id := m.desktop(rig.ObeysLock)
 	m.Must("runuser", "-u", "nurse", "--", "env", "XDG_RUNTIME_DIR=/run/user/1000", "systemctl", "--user", "stop", "dbus.socket", "dbus.service")
 	m.Must("rm", "-f", "/run/user/1000/bus")
 	last := m.under(brisk + "lock: {fallback: [/usr/bin/i3lock, -n]}\n")

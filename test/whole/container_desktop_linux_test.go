@@ -23,7 +23,7 @@ const (
 func TestMachineDesktopIsWarnedLockedAndOpened(t *testing.T) {
 	m := install(t, calm)
 	secrets := newCanaries()
-	id := m.Desktop("nurse", secrets.planted("dunst &", rig.ObeysLock)...)
+	id := m.desktop(secrets.planted("dunst &", rig.ObeysLock)...)
 	m.patiently("the tray that the agent starts", func() bool { s, _ := m.guarded(id); return s.Tray })
 	begun := m.await(0, audit.SessionStart, "user=nurse", "kind=x11")
 	if took := clock.Now() - at(begun); took > 45*time.Second { // desktops get 20 to do it by themselves

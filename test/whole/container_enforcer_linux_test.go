@@ -21,7 +21,7 @@ const (
 // Whatever is done to the enforcer's process, a deadline counts from the last input.
 func TestMachineEnforcerKilledAndStoppedStillLocks(t *testing.T) {
 	m := install(t, calm)
-	id := m.Desktop("nurse", rig.ObeysLock)
+	id := m.desktop(rig.ObeysLock)
 
 	last := m.under(steady)
 	for clock.Now() < last.to+steadily-2*time.Second { // at 5 and 10 seconds

@@ -14,7 +14,7 @@ import (
 func TestMachineLadderIsClimbed(t *testing.T) {
 	const quick, short = 8 * time.Second, "limit: 8s\nwarning: 2s\n"
 	m := install(t, calm)
-	id := m.Desktop("nurse", rig.When("claim", `busctl call org.freedesktop.login1 /org/freedesktop/login1/session/auto `+
+	id := m.desktop(rig.When("claim", `busctl call org.freedesktop.login1 /org/freedesktop/login1/session/auto `+
 		`org.freedesktop.login1.Session SetLockedHint b true`))
 
 	last := m.under(short + "lock: {fallback: [/usr/bin/i3lock, -n]}\n")

@@ -12,7 +12,7 @@ import (
 // The policy's file changes under the running service: what is wrong or unsafe changes nothing, what is weaker is said.
 func TestMachinePolicyChangesWhileRunning(t *testing.T) {
 	m := install(t, calm)
-	id := m.Desktop("nurse", rig.ObeysLock)
+	id := m.desktop(rig.ObeysLock)
 	m.patiently("the session", func() bool { _, there := m.guarded(id); return there })
 	good := m.status().Policy
 	for _, bad := range []struct {

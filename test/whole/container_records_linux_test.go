@@ -16,7 +16,7 @@ const keep = "/var/lib/stepaway/courier"
 // Whatever happens to the records, the lock is on time; and the records come through.
 func TestMachineRecordsTroubleDelaysNoLock(t *testing.T) {
 	m := install(t, calm)
-	id := m.Desktop("nurse", rig.ObeysLock)
+	id := m.desktop(rig.ObeysLock)
 	locked := func(what string, held bool, trouble, over func()) {
 		t.Helper()
 		trouble()

@@ -57,7 +57,7 @@ print("lied", sum(lied), "times")
 func TestMachineTrayLostReplacedAndImitated(t *testing.T) {
 	const program = "/usr/bin/stepaway-tray"
 	m := install(t, calm)
-	id := m.Desktop("nurse", "stepaway-tray &", rig.ObeysLock) // as autostart does
+	id := m.desktop("stepaway-tray &", rig.ObeysLock) // as autostart does
 	has := func() bool { s, _ := m.guarded(id); return s.Tray }
 	m.patiently("the tray", has)
 

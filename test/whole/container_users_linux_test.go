@@ -14,7 +14,7 @@ import (
 // Two users share a seat: each has a deadline, also the one who is not in front.
 func TestMachineTwoUsersOnOneSeat(t *testing.T) {
 	m := install(t, calm)
-	nurse := m.Desktop("nurse", rig.ObeysLock)
+	nurse := m.desktop(rig.ObeysLock)
 	doctor := m.Session("doctor", rig.Desktop(":6", `xss-lock -l -- i3lock -n &`), "-E", "XDG_SEAT=seat0",
 		"-E", "XDG_SESSION_TYPE=x11", "-E", "DISPLAY=:6")
 	m.WaitFor("the desktop of doctor", func() bool {
@@ -60,7 +60,7 @@ func TestMachineClientsAreClosed(t *testing.T) {
 	m := install(t, calm)
 	m.Must("sh", "-c", "mkdir /opt/ehr && cp /usr/bin/sleep /opt/ehr/polite && cp /usr/bin/xmessage /opt/ehr/window && cp /bin/bash /opt/ehr/stubborn")
 	run := `/opt/ehr/polite 1000 & /opt/ehr/window record & /opt/ehr/stubborn -c 'trap "" TERM; while :; do sleep 1; done' &`
-	id := m.Desktop("nurse", rig.When("one", run), rig.When("two", run), "sleep 1000 &", rig.ObeysLock)
+	id := m.desktop(rig.When("one", run), rig.When("two", run), "sleep 1000 &", rig.ObeysLock)
 	m.Must("systemd-run", "-q", "--unit=other", "-p", "User=doctor", "/opt/ehr/polite", "1000")
 	running := func(user string) (n int) {
 		for _, p := range []string{"polite", "window", "stubborn"} {

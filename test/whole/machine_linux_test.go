@@ -262,6 +262,14 @@ func (m *machine) guarded(id string) (link.SessionStatus, bool) {
 	return list[i], true
 }
 
+// desktop starts one for nurse and waits until the agent sees its input.
+func (m *machine) desktop(lines ...string) (id string) {
+	m.t.Helper()
+	id = m.Desktop("nurse", lines...)
+	m.patiently("input of session "+id, func() bool { s, _ := m.guarded(id); return s.Readable })
+	return id
+}
+
 // phase waits until the agent has a session in a phase.
 func (m *machine) phase(id string, want link.Phase) {
 	m.t.Helper()
