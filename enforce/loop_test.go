@@ -323,6 +323,42 @@ func TestReturn(t *testing.T) {
 	}
 }
 
+func TestReturnFromBehindAGreeter(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		unlocked, touch bool
+		want            audit.Type
+	}{
+		{"by the password", true, false, audit.UnlockSeen},
+		{"past the greeter by a key", false, true, audit.TamperSeen},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			play(t, func(w *world, _ *Options) {
+				w.secure = func(_ Want, report func(Step)) policy.Proof {
+					report(Step{Rung: "greeter", Proof: policy.ProofGreeter})
+					return policy.ProofGreeter
+				}
+			}, func(w *world) {
+				w.after(61 * sec)
+				back := desk
+				if c.unlocked {
+					back.Unlocked = w.Now()
+				}
+				w.logOn(back)
+				if c.touch {
+					w.touch("1")
+				}
+				w.held["1"] <- ReleaseUnknown
+				synctest.Wait()
+				w.last(c.want)
+				if again := w.count(audit.LockRequested); (again == 2) != (c.want == audit.TamperSeen) {
+					t.Errorf("locked %d times", again)
+				}
+			})
+		})
+	}
+}
+
 func TestInputBeforeTheLockIsNoReturn(t *testing.T) {
 	play(t, nil, func(w *world) {
 		w.after(61 * sec)

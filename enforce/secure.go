@@ -170,7 +170,9 @@ func (e *Enforcer) hold(ctx context.Context, g *guard) {
 	})
 }
 
-// released decides whether a lock that is gone was opened by its user or lost.
+// released decides whether a lock that is gone was opened by its user or lost. What a person types into a greeter is not
+// this session's input, and a key can bring the session back past the greeter without a password: behind a greeter it
+// counts that logind was told to unlock.
 func (e *Enforcer) released(g *guard, r Release) {
 	if g.m.State() != deadline.Secured || r == ReleaseEnded {
 		return
@@ -179,16 +181,22 @@ func (e *Enforcer) released(g *guard, r Release) {
 	e.believe(g, now)
 	touched := g.input.At > max(g.since, now-returnInput)
 	switch {
-	case r == ReleaseOpened, r == ReleaseUnknown && touched:
+	case r == ReleaseUnknown && g.proof == policy.ProofGreeter && g.s.Unlocked <= g.since:
+		e.lost(g, now) // switched to past the greeter
+	case r == ReleaseOpened, r == ReleaseUnknown && (touched || g.proof == policy.ProofGreeter):
 		e.cameBack(g, now, "")
 	case r == ReleaseUnknown && !g.input.Readable:
 		e.cameBack(g, now, "unverified")
 	default:
-		g.relocks++
-		e.recordOf(g, audit.Event{Type: audit.TamperSeen, Outcome: audit.Failure,
-			Facts: &audit.Facts{Code: "locker-gone", Count: int64(g.relocks)}})
-		g.m.Lost(now)
+		e.lost(g, now)
 	}
+}
+
+func (e *Enforcer) lost(g *guard, now Instant) {
+	g.relocks++
+	e.recordOf(g, audit.Event{Type: audit.TamperSeen, Outcome: audit.Failure,
+		Facts: &audit.Facts{Code: "locker-gone", Count: int64(g.relocks)}})
+	g.m.Lost(now)
 }
 
 func (e *Enforcer) cameBack(g *guard, now Instant, code audit.Label) {

@@ -22,7 +22,7 @@ const (
 func (k Kind) Graphical() bool { return k == X11 || k == Wayland }
 
 // Session is one logon of one user, as the operating system tells it. Every field comes from a source
-// that the session's own user cannot write, except LockedHint, which is a claim.
+// that the session's own user cannot write, except LockedHint and Unlocked, which are claims.
 type Session struct {
 	ID         string        // the system's own name, unique since boot
 	UID        uint32        // owner
@@ -40,6 +40,7 @@ type Session struct {
 	Scope      string        // control group of its processes relative to the cgroup root, or empty
 	Since      time.Duration // boot time at which it began, 0 if unknown
 	LockedHint bool          // the session's own claim to be locked; never proof by itself
+	Unlocked   time.Duration // boot time at which logind last told it to unlock, as a greeter has it do; 0 if never. Its user can too
 }
 
 // Attended reports whether a person can sit before the session: it has a desktop or a terminal. A file

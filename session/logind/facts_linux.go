@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/godbus/dbus/v5"
+
 	"stepaway/proc"
 	"stepaway/session"
 )
@@ -29,6 +31,8 @@ type memory struct {
 	display   string    // the first that was known: the user can change what logind says
 	looked    time.Time // when processes were last searched for a display
 	searching bool
+	path      dbus.ObjectPath
+	unlocked  time.Duration    // when logind last told it to unlock
 	last      *session.Session // as it was last told, nil if it was not
 }
 
@@ -63,7 +67,7 @@ func (f *facts) session(row listed, p properties) (session.Session, bool) {
 	if class := p.text("Class"); p != nil && !strings.HasPrefix(class, "user") && !inTheBackground(class, s) && f.last(row.ID) == nil {
 		return session.Session{}, false
 	}
-	f.remember(&s, p.text("Scope"))
+	f.remember(&s, p.text("Scope"), row.Path)
 	s.Groups = f.groups.of(s)
 	f.keep(s)
 	return s, true
@@ -93,7 +97,7 @@ func (f *facts) keep(s session.Session) {
 }
 
 // remember fills in what does not change, or must not.
-func (f *facts) remember(s *session.Session, unit string) {
+func (f *facts) remember(s *session.Session, unit string, path dbus.ObjectPath) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	m := f.seen[s.ID]
@@ -109,10 +113,22 @@ func (f *facts) remember(s *session.Session, unit string) {
 	if m.scope == "" || m.since == 0 {
 		m.scope, m.since = scope(*s, unit)
 	}
-	s.Scope, s.Since = m.scope, m.since
+	m.path = path
+	s.Scope, s.Since, s.Unlocked = m.scope, m.since, m.unlocked
 	f.findDisplay(m, s)
 	if s.Kind == session.Unknown && s.Display != "" {
 		s.Kind = session.X11
+	}
+}
+
+// unlocked notes that logind told a session to unlock.
+func (f *facts) unlocked(path dbus.ObjectPath, at time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, m := range f.seen {
+		if m.path == path {
+			m.unlocked = at
+		}
 	}
 }
 

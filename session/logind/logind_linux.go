@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"stepaway/clock"
 )
 
 const (
@@ -93,6 +95,9 @@ func (l *Logind) follow(ctx context.Context, signals <-chan *dbus.Signal) {
 			if !ok {
 				return
 			}
+			if s.Name == busName+".Session.Unlock" {
+				l.facts.unlocked(s.Path, clock.Now())
+			}
 			if tells(s) {
 				l.hint()
 			}
@@ -147,6 +152,7 @@ func connect(ctx context.Context) (*dbus.Conn, <-chan *dbus.Signal, error) {
 		{dbus.WithMatchSender(busName), dbus.WithMatchInterface(busName + ".Manager")},
 		{dbus.WithMatchSender(busName), dbus.WithMatchInterface("org.freedesktop.DBus.Properties"), dbus.WithMatchPathNamespace(busPath + "/session")},
 		{dbus.WithMatchSender(busName), dbus.WithMatchInterface("org.freedesktop.DBus.Properties"), dbus.WithMatchPathNamespace(busPath + "/seat")},
+		{dbus.WithMatchSender(busName), dbus.WithMatchInterface(busName + ".Session"), dbus.WithMatchMember("Unlock")},
 		{dbus.WithMatchSender("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, busName)},
 	} {
 		if err := conn.AddMatchSignalContext(ctx, m...); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
+	"stepaway/clock"
 	"stepaway/proc"
 	"stepaway/session"
 	"stepaway/test/rig"
@@ -145,6 +146,24 @@ exec sleep infinity
 		s, _ := l.facts.session(row, properties{"Class": variant("user"), "Type": variant("tty"), "TTY": variant("tty3")})
 		if s.Kind != session.X11 {
 			t.Errorf("a desktop that says it is a console is of kind %s", s.Kind)
+		}
+	})
+}
+
+func TestUnlockIsTold(t *testing.T) {
+	rig.InContainer(t, func(t *testing.T, c *rig.Container) {
+		l := open(t)
+		sleep := "#!/bin/sh\nexec sleep infinity\n"
+		id, other := c.Session("nurse", sleep), c.Session("doctor", sleep)
+		if s, ok := find(t, l, id); !ok || s.Unlocked != 0 {
+			t.Fatalf("before: %v %+v", ok, s)
+		}
+		find(t, l, other)
+		since := clock.Now()
+		c.Must("loginctl", "unlock-session", id)
+		c.WaitFor("the unlock", func() bool { s, _ := find(t, l, id); return s.Unlocked >= since })
+		if s, _ := find(t, l, other); s.Unlocked != 0 {
+			t.Errorf("the other session: %+v", s)
 		}
 	})
 }
