@@ -28,7 +28,7 @@ import (
 const (
 	deskLimit = 10 * time.Second
 	late      = 2 * time.Second
-	provedIn  = 8 * time.Second // after the deadline; the product's own bound is five seconds on a free machine
+	provedIn  = 16 * time.Second // after the deadline; half a second on a free machine. A second attempt comes after ten
 )
 
 // screens keeps the number of desktops that run at once small.
@@ -44,6 +44,7 @@ type site struct {
 	agent     *desktop.Process
 	starts    int // of our programs, for the names of their logs
 	end       time.Duration
+	locker    string // of the policy; i3lock if empty
 }
 
 // bare is a desktop without a bus.
@@ -180,8 +181,10 @@ var locked = color.RGBA{0x20, 0x40, 0x60, 255}
 // write makes the policy file.
 func (s *site) write() {
 	s.t.Helper()
-	text := fmt.Sprintf("limit: %v\nwarning: 5m\nlock: {proof: locker, fallback: [%s, -n, -c, \"204060\"]}\ncollector: {url: \"https://%s\"}\n",
-		s.end, rig.Tool(s.t, "i3lock"), s.address)
+	if s.locker == "" {
+		s.locker = fmt.Sprintf("[%s, -n, -c, \"204060\"]", rig.Tool(s.t, "i3lock"))
+	}
+	text := fmt.Sprintf("limit: %v\nwarning: 5m\nlock: {proof: locker, fallback: %s}\ncollector: {url: \"https://%s\"}\n", s.end, s.locker, s.address)
 	if err := os.WriteFile(s.path("policy.yaml"), []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
@@ -297,7 +300,9 @@ func (s *site) locksOnTime() {
 	proved := s.await(audit.LockProved, 1)
 	requested := s.await(audit.LockRequested, 1)
 	s.onTime(requested, proved)
-	if f := proved.Facts; f.Rung != "fallback" || f.Proof != "locker" {
+	list := s.events()
+	again := len(only(list, audit.LockFailed)) > 0 // a busy machine: the locker took longer than its rung waits
+	if f := proved.Facts; f.Proof != "locker" || f.Rung != "fallback" && !(again && f.Rung == "already") {
 		s.t.Errorf("proved by rung %q with proof %q, want fallback and locker", f.Rung, f.Proof)
 	}
 	if requested.Reason != audit.Idle {
