@@ -100,6 +100,9 @@ func (r *raw) refresh() error {
 // What is no believed input holds it up for a moment only.
 func (r *raw) watch(ctx context.Context) error {
 	for {
+		if err := r.settle(ctx); err != nil {
+			return err
+		}
 		e, err := r.conn.Next(ctx)
 		if err != nil {
 			return err
@@ -113,24 +116,29 @@ func (r *raw) watch(ctx context.Context) error {
 		if _, err := r.warped(); err != nil {
 			return err
 		}
-		for more := true; more; {
-			if !sleep(ctx, rest(r.tell())) {
-				return ctx.Err()
-			}
-			if err := r.clock.set(r.conn, true); err != nil {
-				return err
-			}
-			n, err := r.drain()
-			if err != nil {
-				return err
-			}
-			warped, err := r.warped()
-			if err != nil {
-				return err
-			}
-			more = n > 0 || warped
-		}
 	}
+}
+
+// settle tells of what was seen, and goes on with what comes until there was a rest.
+func (r *raw) settle(ctx context.Context) error {
+	for more := true; more; {
+		if !sleep(ctx, rest(r.tell())) {
+			return ctx.Err()
+		}
+		if err := r.clock.set(r.conn, true); err != nil {
+			return err
+		}
+		n, err := r.drain()
+		if err != nil {
+			return err
+		}
+		warped, err := r.warped()
+		if err != nil {
+			return err
+		}
+		more = n > 0 || warped
+	}
+	return nil
 }
 
 // warped looks for a pointer that was put elsewhere. It counts only while there is no hardware.

@@ -22,6 +22,7 @@ const (
 	opUngrabPointer    = 27
 	opGrabKeyboard     = 31
 	opUngrabKeyboard   = 32
+	opQueryPointer     = 38
 	opGetInputFocus    = 43
 	opCreateGC         = 55
 	opFreeGC           = 60
@@ -120,6 +121,17 @@ func (c *Conn) GetGeometry(id uint32) (Rect, error) {
 
 func readRect(s *scan) Rect {
 	return Rect{X: int16(s.u16()), Y: int16(s.u16()), Width: s.u16(), Height: s.u16()}
+}
+
+// QueryPointer asks where the pointer is on the screen.
+func (c *Conn) QueryPointer() (x, y int16, err error) {
+	m, err := c.ask(opQueryPointer, 0, words(c.Screen.Root))
+	if err != nil {
+		return 0, 0, err
+	}
+	s := scan{b: m[16:]}
+	x, y = int16(s.u16()), int16(s.u16())
+	return x, y, s.err("the pointer's place")
 }
 
 // QueryTree lists a window's children, the lowest first.
