@@ -15,7 +15,9 @@ import (
 
 // How often and how long.
 const (
-	retryEvery    = 10 * time.Second // between attempts while nothing secures a session
+	retryEvery    = 4 * time.Second // between attempts while nothing secures a session
+	loudAttempts  = 3               // recorded one by one; later ones only now and then: their number tells of the rest
+	loudEvery     = 50
 	readableIn    = 10 * time.Second // a source of input has this long to become readable
 	trayAgain     = 15 * time.Second // between starts of a tray
 	trayLook      = 5 * time.Second  // between looks at a tray's process
@@ -33,6 +35,7 @@ type guard struct {
 	eff      policy.Effective
 	look     Instant // next time something other than the deadline wants a look
 	securing bool
+	attempt  int          // 1.. of this deadline
 	reason   audit.Reason // of the deadline that is coming or past
 	proof    policy.Proof
 	rung     string

@@ -274,14 +274,17 @@ func TestUnprovedLockIsTriedAgainForEver(t *testing.T) {
 			return policy.ProofClaim
 		}
 	}, func(w *world) {
-		w.after(5 * time.Minute)
-		if n := w.count(audit.LockFailed); n < 15 {
-			t.Errorf("%d attempts in four minutes", n)
+		w.after(11 * time.Minute)
+		if n := len(w.wants); n < 60 {
+			t.Errorf("%d attempts in ten minutes", n)
+		}
+		if n := w.count(audit.LockFailed); n != 4 {
+			t.Errorf("%d records of failure", n)
 		}
 		if w.last(audit.LockFailed).Severity != audit.Alert || w.last(audit.LockEscalated).Facts.Code != "unproved" {
 			t.Errorf("%+v", w.last(audit.LockEscalated).Facts)
 		}
-		if w.last(audit.LockRequested).Facts.Attempt < 15 {
+		if w.last(audit.LockRequested).Facts.Attempt != loudEvery {
 			t.Error("attempts are not counted")
 		}
 	})

@@ -24,6 +24,10 @@ func (e *Enforcer) secure(ctx context.Context, g *guard, t deadline.Transition, 
 		return
 	}
 	g.securing = true
+	if t.Attempt == 1 {
+		g.attempt = 0
+	}
+	g.attempt++
 	action := g.eff.Action
 	if g.relocks > maxRelocks && e.loaded.Policy.Lock.Terminate {
 		action = policy.SignOut
@@ -38,11 +42,11 @@ func (e *Enforcer) secure(ctx context.Context, g *guard, t deadline.Transition, 
 	case policy.CloseClients:
 		typ = ""
 	}
-	if typ != "" {
-		e.recordOf(g, audit.Event{Type: typ, Facts: &audit.Facts{Attempt: t.Attempt,
+	if typ != "" && loud(g.attempt) {
+		e.recordOf(g, audit.Event{Type: typ, Facts: &audit.Facts{Attempt: g.attempt,
 			IdleMS: audit.MS(now - g.m.LastInput()), LateMS: late(g, now), LimitMS: audit.MS(g.eff.Limit)}})
 	}
-	r := &securing{e: e, g: g, s: g.s, p: e.loaded.Policy, attempt: t.Attempt}
+	r := &securing{e: e, g: g, s: g.s, p: e.loaded.Policy, attempt: g.attempt}
 	e.work.Go(func() { r.run(ctx, action) })
 }
 
@@ -115,7 +119,14 @@ func (r *securing) climb(limited, ctx context.Context, goal Goal) {
 	})
 }
 
+// loud reports whether an attempt is recorded. A session that cannot be secured is tried without end, and must not fill the
+// spool with it.
+func loud(attempt int) bool { return attempt <= loudAttempts || attempt%loudEvery == 0 }
+
 func (e *Enforcer) escalated(g *guard, st Step, attempt int) {
+	if !loud(attempt) {
+		return
+	}
 	e.recordOf(g, audit.Event{Type: audit.LockEscalated, Outcome: audit.Failure, Facts: &audit.Facts{Attempt: attempt,
 		Rung: audit.MakeLabel(st.Rung), Proof: audit.Label(st.Proof), Code: audit.MakeLabel(st.Code)}})
 }
@@ -127,6 +138,9 @@ func (e *Enforcer) failed(g *guard, proof policy.Proof, rung string, attempt int
 	}
 	now := e.o.Clock.Now()
 	g.m.Redo(now + retryEvery) // if it was a stage
+	if !loud(attempt) {
+		return
+	}
 	e.recordOf(g, audit.Event{Type: audit.LockFailed, Outcome: audit.Failure, Reason: stageReason(g), Facts: &audit.Facts{
 		Attempt: attempt, Rung: audit.MakeLabel(rung), Proof: audit.Label(proof), LateMS: late(g, now)}})
 	e.o.Log.Error("session not secured; trying again", "session", g.s.ID, "proof", proof, "again", retryEvery)
@@ -148,7 +162,7 @@ func (e *Enforcer) secured(ctx context.Context, g *guard, proof policy.Proof, ru
 	if e.guards[g.s.ID] != g || g.m.State() == deadline.Secured {
 		return // gone, or a stage of what is secured already
 	}
-	g.proof, g.rung, g.since = proof, rung, now
+	g.proof, g.rung, g.since, g.attempt = proof, rung, now, 0
 	g.m.SetSecured(now, open)
 	if !open {
 		e.hold(ctx, g)
@@ -244,7 +258,8 @@ func (e *Enforcer) stage(ctx context.Context, g *guard, n int, now Instant) {
 	if n > len(stages) {
 		return
 	}
-	r := &securing{e: e, g: g, s: g.s, p: e.loaded.Policy}
+	g.attempt++
+	r := &securing{e: e, g: g, s: g.s, p: e.loaded.Policy, attempt: g.attempt}
 	if stages[n-1].action == policy.CloseClients {
 		if g.behind != nil {
 			ctx = g.behind // who is back may go on with his work
@@ -252,8 +267,10 @@ func (e *Enforcer) stage(ctx context.Context, g *guard, n int, now Instant) {
 		e.work.Go(func() { e.closeClients(ctx, g, r.s, r.p.Clients) })
 		return
 	}
-	e.recordOf(g, audit.Event{Type: audit.SignoutRequested, Reason: audit.Policy,
-		Facts: &audit.Facts{IdleMS: audit.MS(now - g.m.LastInput())}})
+	if loud(g.attempt) {
+		e.recordOf(g, audit.Event{Type: audit.SignoutRequested, Reason: audit.Policy,
+			Facts: &audit.Facts{Attempt: g.attempt, IdleMS: audit.MS(now - g.m.LastInput())}})
+	}
 	e.work.Go(func() { r.run(ctx, policy.SignOut) })
 }
 

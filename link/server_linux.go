@@ -86,6 +86,15 @@ func ownDirectory(dir string) error {
 // ErrAnswered is the error of a socket on which another agent listens.
 var ErrAnswered = errors.New("another agent answers")
 
+// Answered reports whether an agent listens on the socket.
+func Answered(path string) bool {
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
+}
+
 // makeWay removes a socket that nobody listens on any more. A busy agent is not mistaken for a dead one.
 func makeWay(path string) error {
 	c, err := net.DialTimeout("unix", path, time.Second)

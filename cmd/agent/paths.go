@@ -11,13 +11,10 @@ import (
 type paths struct {
 	policy  string // policy.yaml; policy.d is beside it
 	state   string // the agent's own directory, only for its owner
-	courier string // the courier's directory
+	courier string // the courier's directory; with --state it is shared, so that enrolling names the same one
 	runtime string // socket and last input
 	socket  string
 }
-
-// maxSocket is the longest path of a unix socket on Linux, its end included.
-const maxSocket = 108
 
 // systemPaths are those of the service; state, if given, takes everything that is written.
 func systemPaths(policy, state string) paths {
@@ -47,7 +44,7 @@ func sessionPaths(policy, state string) (paths, error) {
 
 func (p paths) with(policy, state string) paths {
 	if state != "" {
-		p.state, p.courier, p.runtime = filepath.Join(state, "agent"), filepath.Join(state, "courier"), filepath.Join(state, "run")
+		p.state, p.courier, p.runtime = filepath.Join(state, "agent"), state, filepath.Join(state, "run")
 	}
 	if policy != "" {
 		p.policy = policy
@@ -56,22 +53,7 @@ func (p paths) with(policy, state string) paths {
 	return p
 }
 
-// make makes the directories: the state for its owner only, the runtime directory open to peers.
-func (p paths) make() error {
-	if len(p.socket) >= maxSocket {
-		return fmt.Errorf("%s is too long for a socket; name a shorter --state", p.socket)
-	}
-	if err := os.MkdirAll(p.state, 0o700); err != nil {
-		return fmt.Errorf("make the state directory: %w", err)
-	}
-	if err := os.MkdirAll(p.runtime, 0o755); err != nil {
-		return fmt.Errorf("make the runtime directory: %w", err)
-	}
-	return nil
-}
-
-func (p paths) lastGood() string  { return filepath.Join(p.state, "policy.good.json") }
-func (p paths) lastInput() string { return filepath.Join(p.runtime, "input.json") }
+func (p paths) lastGood() string { return filepath.Join(p.state, "policy.good.json") }
 
 // beside is the path of another program of the same installation.
 func beside(name string) (string, error) {

@@ -1,9 +1,6 @@
 package main
 
-import (
-	"errors"
-	"flag"
-)
+import "flag"
 
 // runFlags are the flags of run.
 type runFlags struct {
@@ -25,12 +22,4 @@ func run(args []string) error {
 		return err
 	}
 	return r.enforce()
-}
-
-var errNeedsRoot = errors.New("run needs root to see every session; for your own session only: stepaway-agent run --session")
-
-// promise is what an agent without root cannot promise, in plain words.
-var promise = []string{
-	"runs as the user it watches: that user can stop it, and input that programs make cannot always be told from hardware",
-	"no greeter and no ending of the session as a last resort; locks by the desktop's locker or the fallback of the policy",
 }

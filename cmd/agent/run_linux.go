@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -24,6 +25,14 @@ import (
 
 // courierAccount is the account of the courier's service.
 const courierAccount = "stepaway"
+
+var errNeedsRoot = errors.New("run needs root to see every session; for your own session only: stepaway-agent run --session")
+
+// promise is what an agent without root cannot promise, in plain words.
+var promise = []string{
+	"runs as the user it watches: that user can stop it, and input that programs make cannot always be told from hardware",
+	"no greeter and no ending of the session as a last resort; locks by the desktop's locker or the fallback of the policy",
+}
 
 func (r *runFlags) enforce() error {
 	p, err := r.paths()
@@ -62,6 +71,9 @@ type agent struct {
 
 // run enforces until ctx ends. What it starts it also ends, in reverse.
 func (a *agent) run(ctx context.Context) error {
+	if link.Answered(a.paths.socket) { // before anything is written that is the other's
+		return fmt.Errorf("%w on %s; stop it first", link.ErrAnswered, a.paths.socket)
+	}
 	boot, err := clock.BootID()
 	if err != nil {
 		return err

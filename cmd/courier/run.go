@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -39,14 +40,25 @@ func run(args []string) error {
 	fl := flags("run", "Keeps events and carries them to the collector until it is told to stop.")
 	dir := stateFlag(fl)
 	policyPath := fl.String("policy", defaultPolicy, "policy `file`; its collector takes the place of the one enrolled at")
-	socket := fl.String("link", defaultLink, "`socket` of the agent")
+	socket := fl.String("link", "", "`socket` of the agent (default "+defaultLink+", or STATE/run/link.sock where --state is given)")
 	if err := parse(fl, args); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	if *socket == "" {
+		*socket = linkFor(*dir)
+	}
 	r := &running{state: state(*dir), policy: *policyPath, link: *socket, log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	return r.rounds(ctx)
+}
+
+// linkFor is the socket of the agent that has the same --state.
+func linkFor(dir string) string {
+	if dir == defaultState {
+		return defaultLink
+	}
+	return filepath.Join(dir, "run", "link.sock")
 }
 
 // rounds opens the spool and works, again whenever enrolment or policy changed, the spool proved damaged or

@@ -94,7 +94,7 @@ func ours(bin string) contender {
 		},
 		asked: func(s screen) (float64, error) {
 			out, err := s.command(filepath.Join(bin, "stepaway-courier"), "audit", "export", "--format", "json",
-				"--state", filepath.Join(s.dir(), "state", "courier")).Output()
+				"--state", filepath.Join(s.dir(), "state")).Output()
 			if err != nil {
 				return 0, fmt.Errorf("stepaway-courier audit export: %w", err)
 			}

@@ -106,7 +106,7 @@ func (d *demo) enroll(context.Context) error {
 		return err
 	}
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	_, err = d.tool("stepaway-courier", "enroll", "--collector", d.url, "--token", lines[len(lines)-1], "--state", d.path("state/courier"))
+	_, err = d.tool("stepaway-courier", "enroll", "--collector", d.url, "--token", lines[len(lines)-1], "--state", d.path("state"))
 	return err
 }
 

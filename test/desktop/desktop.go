@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,12 +49,16 @@ func New(dir string, o Options) (*Desktop, error) {
 	return d, nil
 }
 
+// number is a display that nobody else will take, so that a desktop which ends is not mistaken for another that began:
+// the lowest free number would go to the next.
+func number() string { return ":" + strconv.Itoa(1000+rand.IntN(50_000)) }
+
 func (d *Desktop) start(o Options) error {
 	if err := d.makeHome(); err != nil {
 		return err
 	}
 	screen := fmt.Sprintf("%dx%dx24", o.Width, o.Height)
-	n, err := d.announce("Xvfb", "-displayfd", "3", "-noreset", "-nolisten", "tcp", "-screen", "0", screen)
+	n, err := d.announce("Xvfb", number(), "-displayfd", "3", "-noreset", "-nolisten", "tcp", "-screen", "0", screen)
 	if err != nil {
 		return err
 	}

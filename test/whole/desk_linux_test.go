@@ -172,7 +172,7 @@ const device = "ward-7"
 func (s *site) enroll() {
 	s.t.Helper()
 	token := strings.TrimSpace(s.must("stepaway-collector", "token", "--data", s.path("collector"), device))
-	s.must("stepaway-courier", "enroll", "--collector", "https://"+s.address, "--token", token, "--state", s.path("state/courier"))
+	s.must("stepaway-courier", "enroll", "--collector", "https://"+s.address, "--token", token, "--state", s.path("state"))
 }
 
 // locked is the colour of the screen once the fallback locker holds it.

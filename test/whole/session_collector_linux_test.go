@@ -148,7 +148,7 @@ func (s *site) courierSays(code string) {
 	s.t.Helper()
 	said := ""
 	rig.WaitFor(s.t, "the courier's status to say "+code, func() bool {
-		said, _, _ = s.tool("stepaway-courier", "status", "--state", s.path("state/courier"))
+		said, _, _ = s.tool("stepaway-courier", "status", "--state", s.path("state"))
 		return strings.Contains(said, code) && strings.Contains(said, "https://"+s.address)
 	})
 	rig.WaitFor(s.t, "the agent's status to say "+code, func() bool {
@@ -162,11 +162,11 @@ func (s *site) onTimeInTheSpool() {
 	s.t.Helper()
 	var list []audit.Event
 	rig.WaitFor(s.t, "the lock in the spool", func() bool {
-		list = parseEvents(s.t, s.must("stepaway-courier", "audit", "export", "--state", s.path("state/courier")))
+		list = parseEvents(s.t, s.must("stepaway-courier", "audit", "export", "--state", s.path("state")))
 		return len(only(list, audit.LockProved)) == 1
 	})
 	s.onTime(only(list, audit.LockRequested)[0], only(list, audit.LockProved)[0])
-	if out := s.must("stepaway-courier", "audit", "verify", "--state", s.path("state/courier")); !strings.Contains(out, "each as it was written") {
+	if out := s.must("stepaway-courier", "audit", "verify", "--state", s.path("state")); !strings.Contains(out, "each as it was written") {
 		s.t.Errorf("audit verify: %s", out)
 	}
 }

@@ -67,7 +67,7 @@ func block(t *testing.T, path string) []byte {
 // identity replaces one file of the workstation's enrolment.
 func (s *site) identity(name string, content []byte) {
 	s.t.Helper()
-	if err := os.WriteFile(s.path("state/courier/identity/"+name), content, 0o600); err != nil {
+	if err := os.WriteFile(s.path("state/identity/"+name), content, 0o600); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -95,13 +95,13 @@ func TestCourierWithABadCertificate(t *testing.T) {
 		{"expired", func(s *site) { s.certify(true, time.Now().Add(-time.Hour)) }, "expired"},
 		{"of another CA", func(s *site) { s.certify(false, time.Now().Add(time.Hour)) }, "tls"},
 		{"missing", func(s *site) {
-			if err := os.Remove(s.path("state/courier/identity/device.crt")); err != nil {
+			if err := os.Remove(s.path("state/identity/device.crt")); err != nil {
 				s.t.Fatal(err)
 			}
 		}, "enroll this device again"},
 		{"not a certificate", func(s *site) { s.identity("device.crt", []byte("-----BEGIN NONSENSE-----\n")) }, "enroll this device again"},
 		{"of another key", func(s *site) {
-			kept, err := os.ReadFile(s.path("state/courier/identity/device.key"))
+			kept, err := os.ReadFile(s.path("state/identity/device.key"))
 			if err != nil {
 				s.t.Fatal(err)
 			}
@@ -112,7 +112,7 @@ func TestCourierWithABadCertificate(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := clinic(t)
 			c.make(s)
-			p := s.launch("stepaway-courier", "run", "--state", s.path("state/courier"), "--link", s.path("none"), "--policy", s.path("none.yaml"))
+			p := s.launch("stepaway-courier", "run", "--state", s.path("state"), "--link", s.path("none"), "--policy", s.path("none.yaml"))
 			rig.WaitFor(t, "a word about the certificate", func() bool { return strings.Contains(log(p), c.want) })
 			rig.WaitFor(t, "the spool", func() bool { return strings.Contains(log(p), "spool open") })
 			time.Sleep(3 * time.Second) // for several tries
@@ -139,7 +139,7 @@ func TestCourierWithABadCertificate(t *testing.T) {
 // time, and the courier's new epoch says what was found.
 func TestSessionSpoolThatIsNone(t *testing.T) {
 	s := open(t, bare)
-	dir := s.path("state/courier/spool")
+	dir := s.path("state/spool")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -169,11 +169,7 @@ func TestSessionSpoolThatIsNone(t *testing.T) {
 // the courier can.
 func TestSessionCourierThatCannotWrite(t *testing.T) {
 	s := open(t, bare)
-	away := s.path("courier-away")
-	if err := os.Rename(s.path("state/courier"), away); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(s.path("state/courier"), nil, 0o600); err != nil {
+	if err := os.WriteFile(s.path("state/spool"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.run()
@@ -184,10 +180,7 @@ func TestSessionCourierThatCannotWrite(t *testing.T) {
 	if n := strings.Count(log(s.agent), "\n"); n > 40 {
 		t.Errorf("%d lines in the log", n)
 	}
-	if err := os.Remove(s.path("state/courier")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(away, s.path("state/courier")); err != nil {
+	if err := os.Remove(s.path("state/spool")); err != nil {
 		t.Fatal(err)
 	}
 	s.locksOnTime()
