@@ -39,6 +39,9 @@ type memory struct {
 // searchAgain is how often the processes of a session are searched for its display while it is not known.
 const searchAgain = 5 * time.Second
 
+// searchSoon is how long a snapshot waits for that.
+const searchSoon = 300 * time.Millisecond
+
 func newFacts(ctx context.Context, changed func()) *facts {
 	return &facts{groups: newGroups(ctx, changed), changed: changed, seen: map[string]*memory{}}
 }
@@ -187,27 +190,45 @@ func scope(s session.Session, unit string) (string, time.Duration) {
 
 // findDisplay searches the session's own processes for a display where logind was not told: an X server that a script
 // started, xrdp. A user who puts another there points at a display that he must be able to open anyway. The search reads
-// the memory of his processes, which can hang, so it is done beside, and what it finds comes with a later snapshot.
+// the memory of his processes, which can hang: what it does not find soon comes with a later snapshot.
 func (f *facts) findDisplay(m *memory, s *session.Session) {
 	if m.display == "" {
 		m.display = s.Display
 	}
 	search := s.Scope != "" && (s.Kind == session.X11 || s.Kind == session.Unknown)
 	if m.display == "" && search && !m.searching && time.Since(m.looked) > searchAgain {
-		m.searching = true
-		scope, uid := s.Scope, s.UID
-		f.groups.work.Go(func() { f.found(m, searchDisplay(scope, uid)) })
+		f.search(m, s.Scope, s.UID)
 	}
 	s.Display = m.display
 }
 
-func (f *facts) found(m *memory, display string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+// search waits for what it finds, but not long. f.mu is held.
+func (f *facts) search(m *memory, scope string, uid uint32) {
+	m.searching = true
+	soon, late := make(chan string), make(chan struct{})
+	f.groups.work.Go(func() {
+		display := searchDisplay(scope, uid)
+		select {
+		case soon <- display:
+		case <-late:
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			m.found(display)
+			f.changed()
+		}
+	})
+	select {
+	case display := <-soon:
+		m.found(display)
+	case <-time.After(searchSoon):
+		close(late)
+	}
+}
+
+func (m *memory) found(display string) {
 	m.searching, m.looked = false, time.Now()
-	if m.display == "" && display != "" {
+	if m.display == "" {
 		m.display = display
-		f.changed()
 	}
 }
 
