@@ -41,6 +41,7 @@ type guard struct {
 	rung     string
 	input    Input
 	relocks  int
+	claimed  Instant            // since when attempts end with no more than a claim, 0 if they do not
 	release  context.CancelFunc // ends Hold
 	behind   context.Context    // ends when the user is back; set with release
 	checking bool               // a claim is being looked at
@@ -148,9 +149,12 @@ func (e *Enforcer) refresh(ctx context.Context, g *guard, s session.Session) {
 	if s.Active != g.s.Active {
 		e.recordOf(g, audit.Event{Type: audit.SessionSwitch, Facts: &audit.Facts{Code: activeWord(s.Active)}})
 	}
-	claimed := s.LockedHint && !g.s.LockedHint
+	claimed, unclaimed := s.LockedHint && !g.s.LockedHint, g.s.LockedHint && !s.LockedHint
 	g.s = s
 	g.apply(&e.loaded.Policy)
+	if unclaimed && g.m.State() == deadline.Expired {
+		e.unclaimed(g)
+	}
 	if claimed && (g.m.State() == deadline.Active || g.m.State() == deadline.Warned) {
 		e.checkClaim(ctx, g)
 	}

@@ -362,6 +362,37 @@ func TestReturnFromBehindAGreeter(t *testing.T) {
 	}
 }
 
+// A desktop whose locker nothing proves (GNOME's is part of its shell) must not lock for ever who gives his password.
+func TestReturnToADesktopThatOnlyClaims(t *testing.T) {
+	for _, touched := range []bool{true, false} {
+		play(t, func(w *world, _ *Options) {
+			w.secure = func(_ Want, report func(Step)) policy.Proof {
+				report(Step{Rung: "logind", Proof: policy.ProofClaim, Code: "unproved"})
+				return policy.ProofClaim
+			}
+		}, func(w *world) {
+			w.after(60 * sec)
+			locked := desk
+			locked.LockedHint = true
+			w.logOn(locked)
+			w.after(20 * sec)
+			if touched {
+				w.touch("1")
+			}
+			w.logOn(desk)
+			attempts := len(w.wants)
+			w.after(30 * sec)
+			if again := len(w.wants) > attempts; again == touched {
+				w.t.Errorf("input %v: locked again %v", touched, again)
+			}
+			w.last(audit.LockFailed)
+			if touched && w.last(audit.UnlockSeen).Facts.Code != "unverified" {
+				w.t.Errorf("%+v", w.last(audit.UnlockSeen).Facts)
+			}
+		})
+	}
+}
+
 func TestInputBeforeTheLockIsNoReturn(t *testing.T) {
 	play(t, nil, func(w *world) {
 		w.after(61 * sec)

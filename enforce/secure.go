@@ -138,6 +138,12 @@ func (e *Enforcer) failed(g *guard, proof policy.Proof, rung string, attempt int
 	}
 	now := e.o.Clock.Now()
 	g.m.Redo(now + retryEvery) // if it was a stage
+	switch {
+	case proof != policy.ProofClaim:
+		g.claimed = 0
+	case g.claimed == 0:
+		g.claimed = now
+	}
 	if !loud(attempt) {
 		return
 	}
@@ -162,7 +168,7 @@ func (e *Enforcer) secured(ctx context.Context, g *guard, proof policy.Proof, ru
 	if e.guards[g.s.ID] != g || g.m.State() == deadline.Secured {
 		return // gone, or a stage of what is secured already
 	}
-	g.proof, g.rung, g.since, g.attempt = proof, rung, now, 0
+	g.proof, g.rung, g.since, g.attempt, g.claimed = proof, rung, now, 0, 0
 	g.m.SetSecured(now, open)
 	if !open {
 		e.hold(ctx, g)
@@ -213,8 +219,19 @@ func (e *Enforcer) lost(g *guard, now Instant) {
 	g.m.Lost(now)
 }
 
+// unclaimed: a session that nothing proved locked, only its own word, takes that word back. If its user gave input since,
+// he is taken to have come back, and the alert stands: locking again who has just given his password, every few
+// seconds, would keep him from his work and secure nothing that the claim did not.
+func (e *Enforcer) unclaimed(g *guard) {
+	now := e.o.Clock.Now()
+	e.believe(g, now)
+	if g.claimed != 0 && g.input.At > max(g.claimed, now-returnInput) {
+		e.cameBack(g, now, "unverified")
+	}
+}
+
 func (e *Enforcer) cameBack(g *guard, now Instant, code audit.Label) {
-	g.relocks = 0
+	g.relocks, g.claimed = 0, 0
 	g.m.Unlocked(now)
 	e.returned(g, code)
 }

@@ -241,6 +241,12 @@ func TestCloseLeavesNoReader(t *testing.T) {
 	at := m.press(3)
 	until(t, w, "a", "the key", is(at))
 	w.Close()
+	for range 100 { // a goroutine that has done its work is counted until it is off its stack
+		if runtime.NumGoroutine() <= goroutines {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 	if n, f := runtime.NumGoroutine(), fds(t); n > goroutines || f > files {
 		t.Errorf("%d goroutines and %d files, before %d and %d", n, f, goroutines, files)
 	}
