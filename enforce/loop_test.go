@@ -206,6 +206,12 @@ func (w *world) last(typ audit.Type) *audit.Event {
 	return nil
 }
 
+func (w *world) attempts() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.wants)
+}
+
 func (w *world) count(typ audit.Type) int {
 	n := 0
 	for _, have := range w.types() {
@@ -380,9 +386,9 @@ func TestReturnToADesktopThatOnlyClaims(t *testing.T) {
 				w.touch("1")
 			}
 			w.logOn(desk)
-			attempts := len(w.wants)
+			attempts := w.attempts()
 			w.after(30 * sec)
-			if again := len(w.wants) > attempts; again == touched {
+			if again := w.attempts() > attempts; again == touched {
 				w.t.Errorf("input %v: locked again %v", touched, again)
 			}
 			w.last(audit.LockFailed)
