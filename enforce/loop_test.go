@@ -780,6 +780,14 @@ func TestTrays(t *testing.T) {
 		w.e.TrayUp("1", nurse, show)
 		synctest.Wait()
 		w.last(audit.TrayRestored)
+		again := nurse
+		again.Conn = 2 // the same process, on a new connection
+		w.e.TrayUp("1", again, show)
+		w.e.TrayDown("1", nurse)
+		synctest.Wait()
+		if n := w.count(audit.TrayLost); n != 1 {
+			t.Errorf("the end of an old connection is taken for a loss: %d", n)
+		}
 		w.stopped.Store(true)
 		w.after(20 * time.Minute) // the limit and the look at the sessions wake the loop
 		if n := w.count(audit.TrayLost); n != 2 {

@@ -163,8 +163,11 @@ func (e *Enforcer) secured(ctx context.Context, g *guard, proof policy.Proof, ru
 	case open:
 		typ = audit.ClientClosed
 	}
-	e.recordOf(g, audit.Event{Type: typ, Reason: stageReason(g), Facts: &audit.Facts{IdleMS: audit.MS(now - g.m.LastInput()),
-		LateMS: late(g, now), Rung: audit.MakeLabel(rung), Proof: audit.Label(proof)}})
+	facts := &audit.Facts{IdleMS: audit.MS(now - g.m.LastInput()), LateMS: late(g, now), Rung: audit.MakeLabel(rung), Proof: audit.Label(proof)}
+	if open {
+		facts.Code = "none-left"
+	}
+	e.recordOf(g, audit.Event{Type: typ, Reason: stageReason(g), Facts: facts})
 	if e.guards[g.s.ID] != g || g.m.State() == deadline.Secured {
 		return // gone, or a stage of what is secured already
 	}

@@ -4,8 +4,9 @@ import "context"
 
 // Peer is who is at the other end, by the kernel's word.
 type Peer struct {
-	PID int32
-	UID uint32
+	PID  int32
+	UID  uint32
+	Conn uint64 // tells the connections of one process apart
 }
 
 // Host is what the enforcer offers to peers. No method may block for longer than a moment.

@@ -98,7 +98,7 @@ func TestKernelNamesThePeer(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	want := Peer{PID: int32(cmd.Process.Pid), UID: nobody}
-	if got := see(h, func(h *fakeHost) []Peer { return h.peers }); len(got) != 1 || got[0] != want {
+	if got := see(h, func(h *fakeHost) []Peer { return h.peers }); len(got) != 1 || got[0].PID != want.PID || got[0].UID != want.UID {
 		t.Errorf("the host saw %v, want %v", got, want)
 	}
 }

@@ -45,6 +45,7 @@ type Server struct {
 	users    map[uint32]int
 	total    int
 	couriers int
+	conns    atomic.Uint64
 	wg       sync.WaitGroup
 }
 
@@ -139,6 +140,7 @@ func (s *Server) Serve(ctx context.Context) error {
 
 func (s *Server) admit(ctx context.Context, c *net.UnixConn) {
 	p, err := peerOf(c)
+	p.Conn = s.conns.Add(1)
 	if err != nil || !s.enter(p) {
 		c.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
 		Write(c, Message{Refused: &Refused{Code: "busy"}})

@@ -62,12 +62,18 @@ func strictness(a Action) int { return slices.Index(actions, string(a)) }
 // success criterion 2.2.1).
 const MinWarning = 20 * time.Second
 
+// terminalStep is the least limit that a terminal's step of eight seconds leaves room for.
+const terminalStep = 20 * time.Second
+
 // Advice is what policy check says of a policy that is valid but has a drawback.
 func (p *Policy) Advice() []string {
 	var out []string
 	note := func(what string, limit time.Duration) {
 		if w := min(p.Warning, limit/2); w < MinWarning {
 			out = append(out, fmt.Sprintf("%s: the warning would be %s; WCAG 2.2 SC 2.2.1 asks for at least 20s to extend", what, Duration(w)))
+		}
+		if limit < terminalStep {
+			out = append(out, fmt.Sprintf("%s: %s is too short for terminals, which tell of input in steps of 8s: who types may be signed out", what, Duration(limit)))
 		}
 		if limit > 15*time.Minute {
 			out = append(out, fmt.Sprintf("%s: %s is longer than the 15m of DISA STIG, PCI DSS 8.2.8 and FedRAMP AC-11", what, Duration(limit)))

@@ -150,7 +150,7 @@ func TestAdvice(t *testing.T) {
 		"warning: 0s": {"limit: the warning would be 0s"},
 		"limit: 16m":  {"limit: 16m is longer than the 15m"},
 		"roles: [{name: a, groups: [g], limit: 20m}]":              {"role a: 20m is longer"},
-		"roles: [{name: a, groups: [g], limit: 10s}]":              {"role a: the warning would be 5s"},
+		"roles: [{name: a, groups: [g], limit: 10s}]":              {"role a: the warning would be 5s", "role a: 10s is too short for terminals"},
 		"roles: [{name: a, groups: [g], action: disconnect}]":      {"action: disconnect shows the greeter"},
 		"approval: {required: true}":                               {"approval.required: not enforced"},
 		"action: close-clients":                                    {"clients: empty"},
