@@ -1,25 +1,27 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
+	"stepaway/cmdline"
 	"stepaway/installer"
 )
 
-func install(args []string) error {
+func install(_ context.Context, args []string) error {
 	return registered(args, "install", "Registers the services and the tray on this machine, and starts them. Needs root.", installer.Plan.Install)
 }
 
-func uninstall(args []string) error {
+func uninstall(_ context.Context, args []string) error {
 	return registered(args, "uninstall", "Stops the services and takes them off this machine; policy, identity and undelivered records stay. Needs root.",
 		installer.Plan.Uninstall)
 }
 
 func registered(args []string, name, about string, do func(installer.Plan) error) error {
-	if err := parse(flags(name, about), args, 0); err != nil {
+	if _, err := cmdline.Parse(flags(name, about), args); err != nil {
 		return err
 	}
 	if os.Geteuid() != 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -9,11 +10,12 @@ import (
 	"os"
 	"text/tabwriter"
 
+	"stepaway/cmdline"
 	"stepaway/policy"
 	"stepaway/policy/file"
 )
 
-func policyVerb(args []string) error {
+func policyVerb(_ context.Context, args []string) error {
 	verbs := map[string]func([]string) error{"show": policyShow, "check": policyCheck}
 	if len(args) > 0 {
 		if v, known := verbs[args[0]]; known {
@@ -24,10 +26,10 @@ func policyVerb(args []string) error {
 			fmt.Println("usage: stepaway-agent policy show|check [FLAGS]\n\nshow   each value in force and where it came from\ncheck  what is wrong with a policy file, and what is unwise")
 			return nil
 		case "schema", "sign", "approve":
-			return fmt.Errorf("policy %s is not in this release: %w", args[0], errUsage)
+			return fmt.Errorf("policy %s is not in this release: %w", args[0], cmdline.ErrUsage)
 		}
 	}
-	return fmt.Errorf("policy: say show or check; see stepaway-agent policy --help: %w", errUsage)
+	return fmt.Errorf("policy: say show or check; see stepaway-agent policy --help: %w", cmdline.ErrUsage)
 }
 
 // reader is who reads a policy from the command line: root and himself are trusted owners.
@@ -38,7 +40,7 @@ func policyShow(args []string) error {
 	path := f.String("policy", "/etc/stepaway/policy.yaml", "policy `FILE`; policy.d is beside it")
 	state := f.String("state", "", "state `DIR` of an agent that was started with one")
 	asJSON := f.Bool("json", false, "print JSON")
-	if err := parse(f, args, 0); err != nil {
+	if _, err := cmdline.Parse(f, args); err != nil {
 		return err
 	}
 	l, err := inForce(f, *path, systemPaths("", *state).lastGood())
@@ -84,13 +86,14 @@ func printSettings(l policy.Loaded, asJSON bool) error {
 func policyCheck(args []string) error {
 	f := flags("policy check FILE", "Says everything that is wrong with a policy file, and what is unwise. Exit 1 if it would not be taken.")
 	asJSON := f.Bool("json", false, "print JSON")
-	if err := parse(f, args, 1); err != nil {
+	files, err := cmdline.Parse(f, args, "FILE")
+	if err != nil {
 		return err
 	}
-	if f.Arg(0) == "" {
-		return fmt.Errorf("policy check: name the policy file: %w", errUsage)
+	if files[0] == "" {
+		return cmdline.Wrong(f, "name the policy file")
 	}
-	l, _, err := file.Source{Path: f.Arg(0), Owner: reader()}.Load()
+	l, _, err := file.Source{Path: files[0], Owner: reader()}.Load()
 	if *asJSON {
 		return checkJSON(l, err)
 	}

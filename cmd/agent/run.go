@@ -1,6 +1,11 @@
 package main
 
-import "flag"
+import (
+	"context"
+	"flag"
+
+	"stepaway/cmdline"
+)
 
 // runFlags are the flags of run.
 type runFlags struct {
@@ -14,11 +19,11 @@ func (r *runFlags) register(f *flag.FlagSet) {
 	f.BoolVar(&r.session, "session", false, "guard only the session this is started in; needs no root, and says what it cannot promise")
 }
 
-func run(args []string) error {
+func run(_ context.Context, args []string) error {
 	f := flags("run", "Enforces the policy until it is told to stop (SIGTERM, SIGINT). SIGHUP reads the policy again.")
 	var r runFlags
 	r.register(f)
-	if err := parse(f, args, 0); err != nil {
+	if _, err := cmdline.Parse(f, args); err != nil {
 		return err
 	}
 	return r.enforce()

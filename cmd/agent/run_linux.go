@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"stepaway/clock"
+	"stepaway/cmdline"
 	"stepaway/enforce"
 	"stepaway/idle"
 	"stepaway/link"
@@ -97,7 +98,7 @@ func (a *agent) run(ctx context.Context) error {
 		Clock: systemClock{}, Timer: wake{timer, a.log}, Sessions: sessions, Inputs: sight{inputs},
 		Ladder: ladder, Outbox: outbox, Policy: first, Policies: policies,
 		Saved: store.Load(), Save: store.Save, Warn: a.warnTerminal, Tray: a.trays(ctx, ladder),
-		Courier: a.courierAllowed(), Version: version, Boot: boot, Promise: a.promise(), Log: a.log,
+		Courier: a.courierAllowed(), Version: cmdline.Version(version), Boot: boot, Promise: a.promise(), Log: a.log,
 		TrayIn: a.trayIn(), Alive: alive, AliveEvery: sdnotify.Watchdog(),
 	})
 	return a.serve(ctx, e, outbox)
@@ -119,7 +120,7 @@ func (a *agent) serve(ctx context.Context, e *enforce.Enforcer, outbox *link.Out
 	for _, p := range a.promise() {
 		a.log.Warn("this agent cannot promise everything", "limit", p)
 	}
-	a.log.Info("enforcing", "version", version, "policy", a.paths.policy, "link", a.paths.socket)
+	a.log.Info("enforcing", "version", cmdline.Version(version), "policy", a.paths.policy, "link", a.paths.socket)
 	if _, err := sdnotify.Send(sdnotify.Ready); err != nil {
 		a.log.Error("service manager not told", "error", err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -8,15 +9,16 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"stepaway/cmdline"
 	"stepaway/link"
 )
 
-func status(args []string) error {
+func status(_ context.Context, args []string) error {
 	f := flags("status", "Prints the sessions that the agent guards: a user sees his own, root sees all.")
 	asJSON := f.Bool("json", false, "print JSON")
 	state := f.String("state", "", "state `DIR` of an agent that was started with one")
 	session := f.Bool("session", false, "ask the agent of run --session")
-	if err := parse(f, args, 0); err != nil {
+	if _, err := cmdline.Parse(f, args); err != nil {
 		return err
 	}
 	p := systemPaths("", *state)
@@ -44,7 +46,7 @@ func askStatus(socket string) (link.Status, error) {
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(5 * time.Second))
-	if err := link.Write(c, link.Message{Hello: &link.Hello{Role: link.RoleStatus, Version: version}}); err != nil {
+	if err := link.Write(c, link.Message{Hello: &link.Hello{Role: link.RoleStatus, Version: cmdline.Version(version)}}); err != nil {
 		return link.Status{}, fmt.Errorf("ask the agent: %w", err)
 	}
 	if err := link.Write(c, link.Message{Ask: &link.Ask{}}); err != nil {

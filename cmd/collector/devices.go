@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"stepaway/cmdline"
 	"stepaway/collector"
 )
 
@@ -14,7 +15,7 @@ func devices(ctx context.Context, args []string) error {
 	fs := flags("devices", "Lists the devices and what is held of each.")
 	dir := dataFlag(fs)
 	asJSON := fs.Bool("json", false, "print one JSON object a line")
-	if _, err := parse(fs, args); err != nil {
+	if _, err := cmdline.Parse(fs, args); err != nil {
 		return err
 	}
 	return withStore(*dir, func(_ *collector.Authority, s collector.Store) error {

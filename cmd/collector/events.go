@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stepaway/audit"
+	"stepaway/cmdline"
 	"stepaway/collector"
 )
 
@@ -20,12 +21,12 @@ func events(ctx context.Context, args []string) error {
 	asJSON := fs.Bool("json", false, "print one JSON object a line")
 	since := fs.String("since", "", "only what was received since this `time`: 2006-01-02, RFC 3339, or a duration such as 24h ago")
 	device := fs.String("device", "", "only events of this `device`")
-	if _, err := parse(fs, args); err != nil {
+	if _, err := cmdline.Parse(fs, args); err != nil {
 		return err
 	}
 	from, err := parseSince(*since, time.Now())
 	if err != nil {
-		return wrong(fs, "%v", err)
+		return cmdline.Wrong(fs, "%v", err)
 	}
 	out := bufio.NewWriter(os.Stdout)
 	line := plainEvent

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"stepaway/cmdline"
 	"stepaway/collector"
 )
 
@@ -20,12 +21,12 @@ func initVerb(_ context.Context, args []string) error {
 	dir := dataFlag(fs)
 	var hosts list
 	fs.Var(&hosts, "host", "`name` or address that workstations reach the collector by; may be repeated")
-	if _, err := parse(fs, args); err != nil {
+	if _, err := cmdline.Parse(fs, args); err != nil {
 		return err
 	}
 	for _, h := range hosts {
 		if h == "" || strings.ContainsAny(h, "/: ") && !strings.Contains(h, "::") {
-			return wrong(fs, "--host %q: want a bare name or address, without scheme and port", h)
+			return cmdline.Wrong(fs, "--host %q: want a bare name or address, without scheme and port", h)
 		}
 	}
 	a, err := collector.Init(*dir, hosts, time.Now())

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"stepaway/cmdline"
 	"stepaway/collector"
 )
 
@@ -17,12 +18,12 @@ func reportVerb(ctx context.Context, args []string) error {
 	dir := dataFlag(fs)
 	asJSON := fs.Bool("json", false, "print one JSON object a line")
 	since := fs.String("since", "", "only what was received since this `time`: 2006-01-02, RFC 3339, or a duration such as 24h ago")
-	if _, err := parse(fs, args); err != nil {
+	if _, err := cmdline.Parse(fs, args); err != nil {
 		return err
 	}
 	from, err := parseSince(*since, time.Now())
 	if err != nil {
-		return wrong(fs, "%v", err)
+		return cmdline.Wrong(fs, "%v", err)
 	}
 	return withStore(*dir, func(_ *collector.Authority, s collector.Store) error {
 		all, err := collector.Report(ctx, s, from)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 
+	"stepaway/cmdline"
 	"stepaway/collector"
 	"stepaway/sdnotify"
 )
@@ -16,11 +17,11 @@ func serve(ctx context.Context, args []string) error {
 	dir := dataFlag(fs)
 	address := fs.String("listen", "127.0.0.1:8443", "`address` to listen on; :8443 for every interface")
 	store := fs.String("store", "", "`where` events are kept; the data directory unless given")
-	if _, err := parse(fs, args); err != nil {
+	if _, err := cmdline.Parse(fs, args); err != nil {
 		return err
 	}
 	if *store != "" {
-		return wrong(fs, "--store %.20q: other stores are not in this release; leave --store away to keep events in the data directory", *store)
+		return cmdline.Wrong(fs, "--store %.20q: other stores are not in this release; leave --store away to keep events in the data directory", *store)
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	return withStore(*dir, func(a *collector.Authority, s collector.Store) error {

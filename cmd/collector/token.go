@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stepaway/audit"
+	"stepaway/cmdline"
 	"stepaway/collector"
 	"stepaway/uplink"
 )
@@ -17,19 +18,19 @@ func token(ctx context.Context, args []string) error {
 	dir := dataFlag(fs)
 	address := fs.String("url", "", "`https://HOST:PORT` to put into the token")
 	ttl := fs.Duration("ttl", 24*time.Hour, "how long the token may be used, at most 30 days")
-	names, err := parse(fs, args, "DEVICE")
+	names, err := cmdline.Parse(fs, args, "DEVICE")
 	if err != nil {
 		return err
 	}
 	if *ttl <= 0 || *ttl > 30*24*time.Hour {
-		return wrong(fs, "--ttl %v: want more than 0 and at most 720h", *ttl)
+		return cmdline.Wrong(fs, "--ttl %v: want more than 0 and at most 720h", *ttl)
 	}
 	if u, err := url.Parse(*address); *address != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
-		return wrong(fs, "--url %q: want https://HOST:PORT", *address)
+		return cmdline.Wrong(fs, "--url %q: want https://HOST:PORT", *address)
 	}
 	device := audit.Label(names[0])
 	if err := uplink.CheckDevice(device); err != nil {
-		return wrong(fs, "%v", err)
+		return cmdline.Wrong(fs, "%v", err)
 	}
 	return withStore(*dir, func(a *collector.Authority, s collector.Store) error {
 		t, err := collector.NewToken(ctx, a, s, device, *address, *ttl)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"stepaway/cmdline"
 	"stepaway/collector"
 )
 
@@ -13,7 +14,7 @@ func verify(ctx context.Context, args []string) error {
 	fs := flags("verify", "Computes every hash again from what is stored, and checks that each chain is whole. Exit 1 if anything is\nwrong.")
 	dir := dataFlag(fs)
 	asJSON := fs.Bool("json", false, "print JSON")
-	if _, err := parse(fs, args); err != nil {
+	if _, err := cmdline.Parse(fs, args); err != nil {
 		return err
 	}
 	var v collector.Verified

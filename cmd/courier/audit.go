@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,10 +11,11 @@ import (
 	"strings"
 
 	"stepaway/audit"
+	"stepaway/cmdline"
 	"stepaway/spool"
 )
 
-func auditVerb(args []string) error {
+func auditVerb(_ context.Context, args []string) error {
 	if len(args) > 0 {
 		switch args[0] {
 		case "verify":
@@ -27,7 +29,7 @@ func auditVerb(args []string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("audit: say verify or export; see stepaway-courier audit --help: %w", errUsage)
+	return fmt.Errorf("audit: say verify or export; see stepaway-courier audit --help: %w", cmdline.ErrUsage)
 }
 
 // verified is what `audit verify --json` prints.
@@ -44,7 +46,7 @@ func auditVerify(args []string) error {
 	fl := flags("audit verify", "Checks every event that waits on this machine, and the chain that binds them. Works on a copy, so the\ncourier may run. What the collector has is gone from here: `stepaway-collector verify` checks that.")
 	dir := stateFlag(fl)
 	asJSON := fl.Bool("json", false, "print JSON")
-	if err := parse(fl, args); err != nil {
+	if _, err := cmdline.Parse(fl, args); err != nil {
 		return err
 	}
 	v, err := verify(state(*dir))
@@ -106,12 +108,12 @@ func auditExport(args []string) error {
 	fl := flags("audit export", "Prints the events that wait on this machine. Works on a copy, so the courier may run.")
 	dir := stateFlag(fl)
 	format := fl.String("format", "json", "`json` (one object a line) or csv")
-	if err := parse(fl, args); err != nil {
+	if _, err := cmdline.Parse(fl, args); err != nil {
 		return err
 	}
 	open, ok := formats[*format]
 	if !ok {
-		return wrong(fl, "--format %s is not known, json and csv are", *format)
+		return cmdline.Wrong(fl, "--format %s is not known, json and csv are", *format)
 	}
 	out := bufio.NewWriter(os.Stdout)
 	to := open(out)

@@ -7,33 +7,34 @@ import (
 	"os/signal"
 	"time"
 
+	"stepaway/cmdline"
 	"stepaway/courier"
 	"stepaway/uplink"
 )
 
-func enroll(args []string) error {
+func enroll(_ context.Context, args []string) error {
 	fl := flags("enroll", "Shows a one-time token, which `stepaway-collector token` printed, to the collector and keeps the\ncertificate it gets. A running courier takes it up by itself.")
 	dir := stateFlag(fl)
 	address := fl.String("collector", "", "`https://HOST:PORT` of the collector; may be left out if the token has it")
 	text := fl.String("token", "", "the `token`")
 	timeout := fl.Duration("timeout", 30*time.Second, "how long to try")
-	if err := parse(fl, args); err != nil {
+	if _, err := cmdline.Parse(fl, args); err != nil {
 		return err
 	}
 	if *text == "" {
-		return wrong(fl, "--token is missing")
+		return cmdline.Wrong(fl, "--token is missing")
 	}
 	t, err := uplink.ParseToken(*text)
 	if err != nil {
-		return wrong(fl, "--token: %v; it begins with sa1. and is the last line of `stepaway-collector token DEVICE`", err)
+		return cmdline.Wrong(fl, "--token: %v; it begins with sa1. and is the last line of `stepaway-collector token DEVICE`", err)
 	}
 	switch {
 	case *address == "" && t.URL == "":
-		return wrong(fl, "--collector is missing, and the token does not name one")
+		return cmdline.Wrong(fl, "--collector is missing, and the token does not name one")
 	case *address == "":
 		*address = t.URL
 	case t.URL != "" && t.URL != *address:
-		return wrong(fl, "--collector %s contradicts the token, which is for %s", *address, t.URL)
+		return cmdline.Wrong(fl, "--collector %s contradicts the token, which is for %s", *address, t.URL)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

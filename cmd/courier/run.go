@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"stepaway/audit"
+	"stepaway/cmdline"
 	"stepaway/courier"
 	"stepaway/link"
 	"stepaway/policy"
@@ -36,12 +37,12 @@ type running struct {
 // errChanged ends a round because enrolment or policy changed.
 var errChanged = errors.New("enrolment or policy changed")
 
-func run(args []string) error {
+func run(_ context.Context, args []string) error {
 	fl := flags("run", "Keeps events and carries them to the collector until it is told to stop.")
 	dir := stateFlag(fl)
 	policyPath := fl.String("policy", defaultPolicy, "policy `file`; its collector takes the place of the one enrolled at")
 	socket := fl.String("link", "", "`socket` of the agent (default "+defaultLink+", or STATE/run/link.sock where --state is given)")
-	if err := parse(fl, args); err != nil {
+	if _, err := cmdline.Parse(fl, args); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
@@ -124,7 +125,7 @@ func (r *running) work(ctx context.Context, s *spool.Spool, device audit.Label, 
 	defer cancel(nil)
 	go r.watch(ctx, watched, cancel)
 	o := courier.Options{
-		Device: device, Version: ownVersion(), Stamp: stamp, Dial: r.dial, Log: r.log,
+		Device: device, Version: cmdline.Version(version), Stamp: stamp, Dial: r.dial, Log: r.log,
 		Fatal:   func(err error) bool { return errors.Is(err, spool.ErrDamaged) || errors.Is(err, spool.ErrClosed) },
 		Changed: func(c link.Courier) { _ = r.state.say(c) },
 	}

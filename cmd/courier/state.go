@@ -12,6 +12,7 @@ import (
 
 	"stepaway/audit"
 	"stepaway/clock"
+	"stepaway/cmdline"
 	"stepaway/link"
 	"stepaway/spool"
 	"stepaway/uplink"
@@ -103,6 +104,6 @@ func stamper() func(audit.Type) audit.Event {
 	return func(t audit.Type) audit.Event {
 		severity, _ := audit.SeverityOf(t)
 		return audit.Event{V: audit.Version, Type: t, Boot: boot, Wall: time.Now().UTC(), BootMS: clock.Now().Milliseconds(),
-			Synced: clock.Synced(), Agent: string(audit.MakeLabel(ownVersion())), Severity: severity, Outcome: audit.Success}
+			Synced: clock.Synced(), Agent: string(audit.MakeLabel(cmdline.Version(version))), Severity: severity, Outcome: audit.Success}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"stepaway/audit"
+	"stepaway/cmdline"
 	"stepaway/courier"
 	"stepaway/spool"
 )
@@ -28,11 +30,11 @@ type statusNow struct {
 	Code      string    `json:"code,omitempty"`
 }
 
-func status(args []string) error {
+func status(_ context.Context, args []string) error {
 	fl := flags("status", "Shows the spool and how the collector is reached.")
 	dir := stateFlag(fl)
 	asJSON := fl.Bool("json", false, "print JSON")
-	if err := parse(fl, args); err != nil {
+	if _, err := cmdline.Parse(fl, args); err != nil {
 		return err
 	}
 	now, err := state(*dir).now()

@@ -122,7 +122,7 @@ func TestCommandsThatContradictOrMakeNoSense(t *testing.T) {
 		{[]string{"agent", "run", "--state"}, "needs an argument"},
 		{[]string{"agent", "status", "--state="}, "--state is empty"},
 		{[]string{"agent", "policy", "show", "--policy="}, "--policy is empty"},
-		{[]string{"agent", "policy", "check"}, "name the policy file"},
+		{[]string{"agent", "policy", "check"}, "FILE is missing"},
 		{[]string{"agent", "policy", "check", ""}, "name the policy file"},
 		{[]string{"agent", "policy", "check", "a", "b"}, `"b"`},
 		{[]string{"agent", "policy", "sign"}, "not in this release"},
