@@ -219,6 +219,9 @@ const watchAtMost = 5 * time.Minute
 
 // watch ends the round when enrolment or policy changed.
 func (r *running) watch(ctx context.Context, before string, end context.CancelCauseFunc) {
+	if err := os.MkdirAll(r.state.identity(), 0o700); err != nil { // so that enrolling is noticed at once
+		r.log.Warn("enrolment is noticed late", "err", err)
+	}
 	identity := r.hints(ctx, r.state.identity()+"/collector.json")
 	policies := r.hints(ctx, r.policy)
 	for r.watched() == before {
