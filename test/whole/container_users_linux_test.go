@@ -27,6 +27,10 @@ func TestMachineTwoUsersOnOneSeat(t *testing.T) {
 	m.Must("loginctl", "activate", nurse)
 	m.await(since, audit.SessionSwitch, "session="+nurse, "code=active")
 	m.await(since, audit.SessionSwitch, "session="+doctor, "code=inactive")
+	m.WaitFor("doctor's input to be readable", func() bool { // what comes before is not counted
+		s, ok := m.guarded(doctor)
+		return ok && s.Readable
+	})
 	m.touch()
 	m.x = xSession{"doctor", ":6"}
 	last := m.under(brisk)
