@@ -370,29 +370,35 @@ func TestReturnFromBehindAGreeter(t *testing.T) {
 
 // A desktop whose locker nothing proves (GNOME's is part of its shell) must not lock for ever who gives his password.
 func TestReturnToADesktopThatOnlyClaims(t *testing.T) {
-	for _, touched := range []bool{true, false} {
+	for _, c := range []struct {
+		kind    session.Kind
+		touched bool
+	}{{session.Wayland, true}, {session.Wayland, false}, {session.X11, true}} {
+		touched, believed, plain := c.touched, c.touched && c.kind == session.Wayland, desk
+		plain.Kind = c.kind
 		play(t, func(w *world, _ *Options) {
+			w.sessions = []session.Session{plain}
 			w.secure = func(_ Want, report func(Step)) policy.Proof {
 				report(Step{Rung: "logind", Proof: policy.ProofClaim, Code: "unproved"})
 				return policy.ProofClaim
 			}
 		}, func(w *world) {
 			w.after(60 * sec)
-			locked := desk
+			locked := plain
 			locked.LockedHint = true
 			w.logOn(locked)
 			w.after(20 * sec)
 			if touched {
 				w.touch("1")
 			}
-			w.logOn(desk)
+			w.logOn(plain)
 			attempts := w.attempts()
 			w.after(30 * sec)
-			if again := w.attempts() > attempts; again == touched {
+			if again := w.attempts() > attempts; again == believed {
 				w.t.Errorf("input %v: locked again %v", touched, again)
 			}
 			w.last(audit.LockFailed)
-			if touched && w.last(audit.UnlockSeen).Facts.Code != "unverified" {
+			if believed && w.last(audit.UnlockSeen).Facts.Code != "unverified" {
 				w.t.Errorf("%+v", w.last(audit.UnlockSeen).Facts)
 			}
 		})

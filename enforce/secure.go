@@ -224,11 +224,12 @@ func (e *Enforcer) lost(g *guard, now Instant) {
 
 // unclaimed: a session that nothing proved locked, only its own word, takes that word back. If its user gave input since,
 // he is taken to have come back, and the alert stands: locking again who has just given his password, every few
-// seconds, would keep him from his work and secure nothing that the claim did not.
+// seconds, would keep him from his work and secure nothing that the claim did not. Only on Wayland: on X11 a program could
+// keep the locker from the keyboard, make the claim and take it back, and so put the lock off.
 func (e *Enforcer) unclaimed(g *guard) {
 	now := e.o.Clock.Now()
 	e.believe(g, now)
-	if g.claimed != 0 && g.input.At > max(g.claimed, now-returnInput) {
+	if g.s.Kind == session.Wayland && g.claimed != 0 && g.input.At > max(g.claimed, now-returnInput) {
 		e.cameBack(g, now, "unverified")
 	}
 }
