@@ -67,7 +67,7 @@ type trayState struct {
 func (g *guard) apply(p *policy.Policy) {
 	g.eff = p.For(g.s.Groups)
 	var stages []time.Duration
-	for _, st := range stagesOf(p) {
+	for _, st := range stagesOf(g.eff.Stages) {
 		stages = append(stages, st.after)
 	}
 	g.m.SetLimits(deadline.Limits{Idle: g.eff.Limit, Warn: g.eff.Warning, Retry: retryEvery, Stages: stages})
@@ -79,9 +79,9 @@ type stage struct {
 }
 
 // stagesOf lists the stages that follow a lock, in the order in which they are due.
-func stagesOf(p *policy.Policy) []stage {
+func stagesOf(st policy.Stages) []stage {
 	var out []stage
-	c, s := p.Stages.CloseClientsAfter, p.Stages.SignOutAfter
+	c, s := st.CloseClientsAfter, st.SignOutAfter
 	if c > 0 {
 		out = append(out, stage{c, policy.CloseClients})
 	}

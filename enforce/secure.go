@@ -275,7 +275,7 @@ func (e *Enforcer) checkClaim(ctx context.Context, g *guard) {
 
 // stage carries out what follows when a session stays secured.
 func (e *Enforcer) stage(ctx context.Context, g *guard, n int, now Instant) {
-	stages := stagesOf(&e.loaded.Policy)
+	stages := stagesOf(g.eff.Stages)
 	if n > len(stages) {
 		return
 	}

@@ -4,7 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -14,95 +14,127 @@ type Effective struct {
 	Limit   time.Duration
 	Warning time.Duration // already scaled: at most half of the limit
 	Action  Action
-	Role    string // the role that gave the limit, "" for the default
+	Stages  Stages
+	Role    string // the role that gave the limit, "" where none did
+	From    From
 }
 
-// For answers what holds for a user of these groups. Of several roles the shortest limit and the strictest
-// action count; a user in no role has the default.
+// From says for each part of an Effective what gave it: "limit", "role clinical", "class ward".
+type From struct{ Limit, Action, CloseClients, SignOut string }
+
+// For answers what holds for a user of these groups on this workstation. The terms of the workstation's class stand in
+// place of the general ones. Of several roles the strictest value counts, one by one; a user in no role has the general
+// terms. What the class sets, no role exceeds.
 func (p *Policy) For(groups []string) Effective {
-	e := Effective{Limit: p.Limit, Action: p.Action}
-	var limit time.Duration
-	var action Action
+	in := func(r Role) bool {
+		return slices.ContainsFunc(r.Groups, func(g string) bool { return slices.Contains(groups, g) })
+	}
+	var rs []Role
 	for _, r := range p.Roles {
-		if !slices.ContainsFunc(r.Groups, func(g string) bool { return slices.Contains(groups, g) }) {
-			continue
-		}
-		if l := orLimit(r.Limit, p.Limit); limit == 0 || l < limit {
-			limit, e.Role = l, r.Name
-			if r.Limit == 0 {
-				e.Role = ""
-			}
-		}
-		if a := orAction(r.Action, p.Action); action == "" || strictness(a) > strictness(action) {
-			action = a
+		if in(r) {
+			rs = append(rs, r)
 		}
 	}
-	e.Limit, e.Action = orLimit(limit, p.Limit), orAction(action, p.Action)
+	return p.effective(p.class(), rs)
+}
+
+// class is the class of this workstation, nil if it has none.
+func (p *Policy) class() *Class { return p.classNamed(p.Class) }
+
+func (p *Policy) classNamed(name string) *Class {
+	for i := range p.Classes {
+		if name != "" && p.Classes[i].Name == name {
+			return &p.Classes[i]
+		}
+	}
+	return nil
+}
+
+func (p *Policy) effective(c *Class, rs []Role) Effective {
+	var e Effective
+	var at [len(aspects)]measure
+	for i, a := range aspects {
+		at[i] = a.measure(p, c, rs)
+	}
+	e.Limit, e.From.Limit = time.Duration(at[0].value), at[0].from
+	e.Action, e.From.Action = actionOf(at[1].value), at[1].from
+	e.Stages.CloseClientsAfter, e.From.CloseClients = orNever(at[2].value), at[2].from
+	e.Stages.SignOutAfter, e.From.SignOut = orNever(at[3].value), at[3].from
+	e.Role = at[0].role
 	e.Warning = min(p.Warning, e.Limit/2)
 	return e
 }
 
-func orLimit(d, otherwise time.Duration) time.Duration {
+// aspect is one part of what a policy comes to for a user, measured so that more is weaker and 0 is not set.
+type aspect struct {
+	key, field string // of the general setting, and of a role's or a class's
+	general    func(*Policy) int64
+	own        func(Terms) int64
+}
+
+var aspects = [...]aspect{
+	{"limit", "limit", func(p *Policy) int64 { return int64(p.Limit) }, func(t Terms) int64 { return int64(t.Limit) }},
+	{"action", "action", func(p *Policy) int64 { return laxity(p.Action) }, func(t Terms) int64 { return laxity(t.Action) }},
+	{"stages.close_clients_after", "close_clients_after",
+		func(p *Policy) int64 { return int64(orForever(p.Stages.CloseClientsAfter)) }, func(t Terms) int64 { return int64(t.CloseClientsAfter) }},
+	{"stages.sign_out_after", "sign_out_after",
+		func(p *Policy) int64 { return int64(orForever(p.Stages.SignOutAfter)) }, func(t Terms) int64 { return int64(t.SignOutAfter) }},
+}
+
+// measure is a value of an aspect and what gave it.
+type measure struct {
+	value      int64
+	from, role string
+}
+
+// base is what holds on a workstation of class c for a user without a role.
+func (a aspect) base(p *Policy, c *Class) measure {
+	if c != nil && a.own(c.Terms) != 0 {
+		return measure{value: a.own(c.Terms), from: "class " + c.Name}
+	}
+	return measure{value: a.general(p), from: a.key}
+}
+
+func (a aspect) measure(p *Policy, c *Class, rs []Role) measure {
+	base := a.base(p, c)
+	best := measure{value: math.MaxInt64}
+	for _, r := range rs {
+		m := base
+		if v := a.own(r.Terms); v != 0 {
+			m = measure{v, "role " + r.Name, r.Name}
+		}
+		if best.from == "" || m.value < best.value {
+			best = m
+		}
+	}
+	if len(rs) == 0 || c != nil && a.own(c.Terms) != 0 && base.value < best.value {
+		return base
+	}
+	return best
+}
+
+// laxity counts the actions from the strictest, 1, to the weakest; 0 is not set.
+func laxity(a Action) int64 {
+	if a == "" {
+		return 0
+	}
+	return int64(len(actions) - slices.Index(actions, string(a)))
+}
+
+func actionOf(laxity int64) Action { return Action(actions[len(actions)-int(laxity)]) }
+
+func orForever(d time.Duration) time.Duration {
 	if d == 0 {
-		return otherwise
+		return math.MaxInt64
 	}
 	return d
 }
 
-func orAction(a, otherwise Action) Action {
-	if a == "" {
-		return otherwise
+func orNever(v int64) time.Duration {
+	if v == math.MaxInt64 {
+		return 0
 	}
-	return a
-}
-
-func strictness(a Action) int { return slices.Index(actions, string(a)) }
-
-// MinWarning is how long a person needs at least to extend a time limit by a simple action (WCAG 2.2,
-// success criterion 2.2.1).
-const MinWarning = 20 * time.Second
-
-// terminalStep is the least limit that a terminal's step of eight seconds leaves room for.
-const terminalStep = 20 * time.Second
-
-// Advice is what policy check says of a policy that is valid but has a drawback.
-func (p *Policy) Advice() []string {
-	var out []string
-	note := func(what string, limit time.Duration) {
-		if w := min(p.Warning, limit/2); w < MinWarning {
-			out = append(out, fmt.Sprintf("%s: the warning would be %s; WCAG 2.2 SC 2.2.1 asks for at least 20s to extend", what, Duration(w)))
-		}
-		if limit < terminalStep {
-			out = append(out, fmt.Sprintf("%s: %s is too short for terminals, which tell of input in steps of 8s: who types may be signed out", what, Duration(limit)))
-		}
-		if limit > 15*time.Minute {
-			out = append(out, fmt.Sprintf("%s: %s is longer than the 15m of DISA STIG, PCI DSS 8.2.8 and FedRAMP AC-11", what, Duration(limit)))
-		}
-	}
-	note("limit", p.Limit)
-	for _, r := range p.Roles {
-		note("role "+r.Name, orLimit(r.Limit, p.Limit))
-	}
-	if p.Approval.Required {
-		out = append(out, "approval.required: not enforced in this release; a weaker policy is applied with an alert")
-	}
-	return append(out, p.actionAdvice()...)
-}
-
-func (p *Policy) actionAdvice() []string {
-	var out []string
-	as := []Action{p.Action}
-	for _, r := range p.Roles {
-		as = append(as, r.Action)
-	}
-	closes := slices.Contains(as, CloseClients) || slices.Contains(as, CloseClientsAndLock) || p.Stages.CloseClientsAfter > 0
-	if closes && len(p.Clients) == 0 {
-		out = append(out, "clients: empty, although an action or a stage closes clients")
-	}
-	if slices.Contains(as, Disconnect) {
-		out = append(out, "action: disconnect shows the greeter on Linux; a desktop that has none is locked")
-	}
-	return out
+	return time.Duration(v)
 }
 
 // Setting is one value in force and where it came from, as policy show prints it.
@@ -128,20 +160,24 @@ func (l *Loaded) Settings() []Setting {
 	return out
 }
 
-// Hash names a policy by its values, wherever they came from: SHA-256 in hex.
+// Hash names a policy by its values, wherever they came from: SHA-256 in hex over those that differ from the default, so
+// that a release with more settings gives the same policy the same name.
 func (p *Policy) Hash() string {
-	type value struct {
-		Key   string
-		Value any
-	}
-	vs := make([]value, 0, len(Definitions))
+	vs := Entry{}
+	standard := Default()
 	for _, d := range Definitions {
-		vs = append(vs, value{d.Key, d.Value(p)})
+		if v := d.Value(p); compact(v) != compact(d.Value(&standard)) {
+			vs = append(vs, Field{d.Key, v})
+		}
 	}
-	b, err := json.Marshal(vs)
-	if err != nil {
-		panic("policy: " + err.Error()) // every value is made of strings, switches and lists of them
-	}
-	sum := sha256.Sum256(b)
+	sum := sha256.Sum256([]byte(compact(vs)))
 	return hex.EncodeToString(sum[:])
+}
+
+func compact(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("policy: " + err.Error()) // every value is made of strings, numbers, switches and lists of them
+	}
+	return string(b)
 }

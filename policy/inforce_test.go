@@ -9,6 +9,15 @@ import (
 	"time"
 )
 
+// terms4 is an Effective without its stages and provenance.
+type terms4 struct {
+	Limit, Warning time.Duration
+	Action         Action
+	Role           string
+}
+
+func terms4Of(e Effective) terms4 { return terms4{e.Limit, e.Warning, e.Action, e.Role} }
+
 func TestFor(t *testing.T) {
 	const roles = `
 roles:
@@ -22,26 +31,26 @@ roles:
 	m := time.Minute
 	for _, c := range []struct {
 		groups string
-		want   Effective
+		want   terms4
 	}{
-		{"", Effective{15 * m, 5 * m, Lock, ""}},
-		{"strangers root", Effective{15 * m, 5 * m, Lock, ""}},
-		{"clinical", Effective{15 * m, 5 * m, Lock, ""}}, // a role's name is no group
-		{"clinicians", Effective{30 * m, 5 * m, Lock, "clinical"}},
-		{"x nurses y", Effective{30 * m, 5 * m, Lock, "clinical"}},
-		{"kiosk", Effective{m, 30 * time.Second, CloseClients, "kiosk"}},
-		{"pharmacy", Effective{6 * m, 3 * m, SignOut, "strict"}},
-		{"word", Effective{15 * m, 5 * m, Disconnect, ""}},
-		{"plain", Effective{15 * m, 5 * m, Lock, ""}},
-		{"clinicians plain", Effective{15 * m, 5 * m, Lock, ""}},
-		{"clinicians word", Effective{15 * m, 5 * m, Disconnect, ""}},
-		{"clinicians pharmacy", Effective{6 * m, 3 * m, SignOut, "strict"}},
-		{"pharmacy clinicians", Effective{6 * m, 3 * m, SignOut, "strict"}},
-		{"kiosk pharmacy", Effective{m, 30 * time.Second, SignOut, "kiosk"}},
-		{"kiosk clinicians", Effective{m, 30 * time.Second, Lock, "kiosk"}},
-		{"CLINICIANS", Effective{15 * m, 5 * m, Lock, ""}},
+		{"", terms4{15 * m, 5 * m, Lock, ""}},
+		{"strangers root", terms4{15 * m, 5 * m, Lock, ""}},
+		{"clinical", terms4{15 * m, 5 * m, Lock, ""}}, // a role's name is no group
+		{"clinicians", terms4{30 * m, 5 * m, Lock, "clinical"}},
+		{"x nurses y", terms4{30 * m, 5 * m, Lock, "clinical"}},
+		{"kiosk", terms4{m, 30 * time.Second, CloseClients, "kiosk"}},
+		{"pharmacy", terms4{6 * m, 3 * m, SignOut, "strict"}},
+		{"word", terms4{15 * m, 5 * m, Disconnect, ""}},
+		{"plain", terms4{15 * m, 5 * m, Lock, ""}},
+		{"clinicians plain", terms4{15 * m, 5 * m, Lock, ""}},
+		{"clinicians word", terms4{15 * m, 5 * m, Disconnect, ""}},
+		{"clinicians pharmacy", terms4{6 * m, 3 * m, SignOut, "strict"}},
+		{"pharmacy clinicians", terms4{6 * m, 3 * m, SignOut, "strict"}},
+		{"kiosk pharmacy", terms4{m, 30 * time.Second, SignOut, "kiosk"}},
+		{"kiosk clinicians", terms4{m, 30 * time.Second, Lock, "kiosk"}},
+		{"CLINICIANS", terms4{15 * m, 5 * m, Lock, ""}},
 	} {
-		if got := p.For(strings.Fields(c.groups)); got != c.want {
+		if got := terms4Of(p.For(strings.Fields(c.groups))); got != c.want {
 			t.Errorf("For(%s) = %+v, want %+v", c.groups, got, c.want)
 		}
 	}
@@ -60,6 +69,7 @@ func TestForIsTheStrictest(t *testing.T) {
 	strict := map[Action]int{CloseClients: 0, Lock: 1, CloseClientsAndLock: 2, Disconnect: 3, SignOut: 4}
 	for range 1000 {
 		p := randomPolicy(r)
+		p.Class = ""
 		var groups []string
 		var limits []time.Duration
 		var strictest []int
@@ -88,7 +98,7 @@ func TestForIsTheStrictest(t *testing.T) {
 }
 
 func TestSettingsTellTheirSource(t *testing.T) {
-	l, err := Parse([]Document{{"/a.yaml", []byte("limit: 10m\nlock: {proof: greeter}")}, {"/b.yaml", []byte("limit: 9m")}})
+	l, err := Parse([]Document{{Name: "/a.yaml", Text: []byte("limit: 10m\nlock: {proof: greeter}")}, {Name: "/b.yaml", Text: []byte("limit: 9m")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,14 +129,14 @@ func TestSettingsTellTheirSource(t *testing.T) {
 func TestHashNamesTheValues(t *testing.T) {
 	want := mustParse(t, whole).Policy
 	for name, text := range map[string]string{
-		"other order and style": "limit: \"900s\"\nwarning: 300s\n" + whole[strings.Index(whole, "action:"):],
+		"other order and style": "version: \"12\"\nlimit: \"900s\"\nwarning: 300s\n" + whole[strings.Index(whole, "action:"):],
 		"comments":              "# hello\n" + whole,
 	} {
 		if l := mustParse(t, text); l.Policy.Hash() != want.Hash() {
 			t.Errorf("%s: another hash for the same values", name)
 		}
 	}
-	halves, err := Parse([]Document{{"x", []byte(whole)}, {"y", []byte("limit: 15m")}})
+	halves, err := Parse([]Document{{Name: "x", Text: []byte(whole)}, {Name: "y", Text: []byte("limit: 15m")}})
 	if err != nil || halves.Policy.Hash() != want.Hash() {
 		t.Errorf("the hash depends on where values come from: %v", err)
 	}
@@ -152,7 +162,10 @@ func TestAdvice(t *testing.T) {
 		"roles: [{name: a, groups: [g], limit: 20m}]":              {"role a: 20m is longer"},
 		"roles: [{name: a, groups: [g], limit: 10s}]":              {"role a: the warning would be 5s", "role a: 10s is too short for terminals"},
 		"roles: [{name: a, groups: [g], action: disconnect}]":      {"action: disconnect shows the greeter"},
-		"approval: {required: true}":                               {"approval.required: not enforced"},
+		"approval: {required: true, allowed_signers: /k}":          {"approval.group: not set"},
+		"classes: [{name: a, limit: 1h}]":                          {"class a: 1h is longer"},
+		"classes: [{name: a, action: close-clients}]":              {"clients: empty"},
+		"clients: [{name: a, paths: [/a], publisher: b}]":          {"client a: publisher"},
 		"action: close-clients":                                    {"clients: empty"},
 		"stages: {close_clients_after: 1m}":                        {"clients: empty"},
 		"action: disconnect":                                       {"action: disconnect"},

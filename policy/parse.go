@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -30,14 +29,17 @@ const (
 // Problem is one thing that is wrong in a policy file.
 type Problem struct {
 	File   string `json:"file"`
-	Line   int    `json:"line"`
+	Line   int    `json:"line"` // 1.., 0 where there are no lines
 	Column int    `json:"column"`
 	Key    string `json:"key,omitempty"`
 	Text   string `json:"text"` // what is wrong and what to write instead
 }
 
 func (p Problem) String() string {
-	where := fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+	where := p.File
+	if p.Line > 0 {
+		where = fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+	}
 	if p.Key != "" {
 		where += ": " + p.Key
 	}
@@ -58,6 +60,7 @@ func (ps Problems) Error() string {
 type Document struct {
 	Name string `json:"name"`
 	Text []byte `json:"text"`
+	Made bool   `json:"made,omitempty"` // written by FromRegistry and by nobody's hand: its lines mean nothing to a reader
 }
 
 // Loaded is a policy with the source of each value.
@@ -67,14 +70,18 @@ type Loaded struct {
 }
 
 // Parse reads documents in order, later ones over earlier ones, over the default. Either every value of
-// every document is right, or nothing is taken and all that is wrong is in the error, a Problems.
+// every document is right, and they fit together, or nothing is taken and all that is wrong is in the error, a Problems.
 func Parse(docs []Document) (Loaded, error) {
 	l := Loaded{Policy: Default(), Source: map[string]string{}}
+	places := map[string]Problem{}
 	var all Problems
 	for _, d := range docs {
-		p := parser{into: &l, name: d.Name}
+		p := parser{into: &l, places: places, doc: d}
 		p.document(d.Text)
 		all = append(all, p.problems...)
+	}
+	if len(all) == 0 {
+		all = l.Policy.misfits(places)
 	}
 	if len(all) > 0 {
 		return Loaded{}, all
@@ -82,10 +89,51 @@ func Parse(docs []Document) (Loaded, error) {
 	return l, nil
 }
 
+// misfits says which values are right by themselves and not together. places tells where each was set.
+func (p *Policy) misfits(places map[string]Problem) Problems {
+	var out Problems
+	wrong := func(key, format string, args ...any) {
+		at := places[key]
+		at.Key, at.Text = key, errorf(format, args...).Error()
+		out = append(out, at)
+	}
+	if p.Class != "" && p.class() == nil {
+		wrong("class", "no class %q; those that are defined: %s", p.Class, listed(p.Classes))
+	}
+	if p.Approval.Required && p.Approval.AllowedSigners == "" {
+		wrong("approval.required", "needs approval.allowed_signers, or nothing could ever be approved")
+	}
+	return out
+}
+
+func listed(cs []Class) string {
+	names := []string{}
+	for _, c := range cs {
+		names = append(names, c.Name)
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
 type parser struct {
 	into     *Loaded
-	name     string
+	places   map[string]Problem // where each key was set last
+	doc      Document
 	problems Problems
+}
+
+// place is where n stands.
+func (p *parser) place(n *yaml.Node) Problem {
+	pr := Problem{File: p.doc.Name}
+	if !p.doc.Made {
+		pr.Line, pr.Column = 1, 1
+		if n != nil && n.Line > 0 {
+			pr.Line, pr.Column = n.Line, n.Column
+		}
+	}
+	return pr
 }
 
 func (p *parser) wrong(n *yaml.Node, key string, err error) {
@@ -99,14 +147,12 @@ func (p *parser) wrong(n *yaml.Node, key string, err error) {
 	if len(p.problems) == maxProblems {
 		return
 	}
-	pr := Problem{File: p.name, Line: 1, Column: 1, Key: key, Text: err.Error()}
 	var at *located
 	if errors.As(err, &at) {
 		n = at.node
 	}
-	if n != nil && n.Line > 0 {
-		pr.Line, pr.Column = n.Line, n.Column
-	}
+	pr := p.place(n)
+	pr.Key, pr.Text = key, err.Error()
 	p.problems = append(p.problems, pr)
 }
 
@@ -171,7 +217,7 @@ func (p *parser) section(n *yaml.Node, prefix string) {
 				p.wrong(f.value, key, err)
 				continue
 			}
-			p.into.Source[key] = p.name
+			p.into.Source[key], p.places[key] = p.doc.Name, p.place(f.value)
 		case isSection(key):
 			p.section(f.value, key+".")
 		default:
@@ -180,8 +226,10 @@ func (p *parser) section(n *yaml.Node, prefix string) {
 	}
 }
 
-func find(key string) (Definition, bool) {
-	for _, d := range Definitions {
+func find(key string) (Definition, bool) { return findIn(Definitions, key) }
+
+func findIn(defs []Definition, key string) (Definition, bool) {
+	for _, d := range defs {
 		if d.Key == key {
 			return d, true
 		}
@@ -311,19 +359,34 @@ func textOf(n *yaml.Node) (string, error) {
 	return n.Value, nil
 }
 
-func textsOf(n *yaml.Node) ([]string, error) {
+func numberOf(n *yaml.Node, most int) (int, error) {
+	s, err := textOf(n)
+	if err != nil {
+		return 0, err
+	}
+	v, err := strconv.ParseUint(s, 10, 31)
+	if err != nil || v > uint64(most) {
+		return 0, errorf("%q is not a whole number from 0 to %d", printable(s), most)
+	}
+	return int(v), nil
+}
+
+func textsOf(n *yaml.Node, check func(i int, s string) error) ([]string, error) {
 	items, err := itemsOf(n)
 	if err != nil {
 		return nil, err
 	}
 	var out []string
-	for _, c := range items {
+	for i, c := range items {
 		s, err := textOf(c)
+		if err == nil && s == "" {
+			err = errorf("empty")
+		}
+		if err == nil {
+			err = check(i, s)
+		}
 		if err != nil {
 			return nil, &located{err, c}
-		}
-		if s == "" {
-			return nil, &located{errorf("empty"), c}
 		}
 		out = append(out, s)
 	}
@@ -338,21 +401,6 @@ func itemsOf(n *yaml.Node) ([]*yaml.Node, error) {
 		return nil, errorf("%d entries, at most %d", len(n.Content), maxList)
 	}
 	return n.Content, nil
-}
-
-func httpsURL(s string) error {
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "https" || u.User != nil || strings.ContainsAny(s, "?#") ||
-		strings.Trim(u.Path, "/") != "" || !hostAndPort(u) {
-		return errorf("%q is not an address like https://collector.clinic.example:8443", printable(s))
-	}
-	return nil
-}
-
-func hostAndPort(u *url.URL) bool {
-	host := strings.Trim(strings.ToLower(u.Hostname()), "abcdefghijklmnopqrstuvwxyz0123456789.-_:")
-	port, err := strconv.ParseUint(u.Port(), 10, 16)
-	return u.Hostname() != "" && host == "" && (port > 0 && err == nil || !strings.HasSuffix(u.Host, ":"+u.Port()))
 }
 
 // plainText refuses what no editor writes, and what shows a person another text than it says: control
@@ -398,20 +446,6 @@ func fancy(n *yaml.Node) *yaml.Node {
 		}
 	}
 	return nil
-}
-
-// printable makes foreign text safe for a terminal and short.
-func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
-	if len(s) > 80 {
-		s = strings.ToValidUTF8(s[:80], "") + "..."
-	}
-	return s
 }
 
 func mustNode(s string) *yaml.Node {

@@ -11,18 +11,40 @@ import (
 )
 
 // whole is a policy that sets every key, as users and scripts write it.
-const whole = `limit: 15m
+const whole = `version: 12
+limit: 15m
 warning: 5m
 action: lock                      # lock | disconnect | sign-out | close-clients | close-clients-and-lock
 stages: {close_clients_after: 10m, sign_out_after: 60m}
 lock: {proof: locker, fallback: [/usr/bin/i3lock, -n], terminate: false}
 clients:
-  - {name: Example EHR, paths: [/opt/example-ehr/bin/client], at_deadline: close, grace: 30s}
+  - name: Example EHR
+    paths: [/opt/example-ehr/bin/client, /opt/example-ehr-*/bin/client]
+    publisher: Example Health Inc.
+    at_deadline: close
+    grace: 30s
+    busy_file: /run/example-ehr/busy
+    busy_most: 3m
+    caches: [.cache/example-ehr]
+    clear_clipboard: true
+class: ward
+classes:
+  - {name: ward, limit: 10m}
+  - {name: kiosk, limit: 2m, action: close-clients, close_clients_after: 1m, sign_out_after: 1h}
 roles:
-  - {name: clinical, groups: [clinicians], limit: 30m}
+  - {name: clinical, groups: [clinicians], limit: 30m, sign_out_after: 2h}
 collector: {url: https://collector.clinic.example:8443, ca: /etc/stepaway/collector-ca.pem}
-approval: {required: false, allowed_signers: /etc/stepaway/allowed_signers}
+approval: {required: true, allowed_signers: /etc/stepaway/allowed_signers, group: ward-3}
 `
+
+var exampleEHR = Client{Name: "Example EHR", Paths: []string{"/opt/example-ehr/bin/client", "/opt/example-ehr-*/bin/client"},
+	Publisher: "Example Health Inc.", AtDeadline: Close, Grace: 30 * time.Second, BusyFile: "/run/example-ehr/busy", BusyMost: 3 * time.Minute,
+	Caches: []string{".cache/example-ehr"}, ClearClipboard: true}
+
+// client is one with nothing but what every client has.
+func client(name string, at AtDeadline, grace time.Duration, paths ...string) Client {
+	return Client{Name: name, Paths: paths, AtDeadline: at, Grace: grace, BusyMost: 2 * time.Minute}
+}
 
 func one(text string) []Document { return []Document{{Name: "p.yaml", Text: []byte(text)}} }
 
@@ -38,13 +60,15 @@ func mustParse(t *testing.T, text string) Loaded {
 func TestParseWhole(t *testing.T) {
 	l := mustParse(t, whole)
 	want := Policy{
-		Limit: 15 * time.Minute, Warning: 5 * time.Minute, Action: Lock,
+		Version: 12, Limit: 15 * time.Minute, Warning: 5 * time.Minute, Action: Lock,
 		Stages:    Stages{CloseClientsAfter: 10 * time.Minute, SignOutAfter: time.Hour},
 		Lock:      LockPolicy{Proof: ProofLocker, Fallback: []string{"/usr/bin/i3lock", "-n"}},
-		Clients:   []Client{{"Example EHR", []string{"/opt/example-ehr/bin/client"}, Close, 30 * time.Second}},
-		Roles:     []Role{{Name: "clinical", Groups: []string{"clinicians"}, Limit: 30 * time.Minute}},
+		Clients:   []Client{exampleEHR},
+		Class:     "ward",
+		Classes:   []Class{{"ward", Terms{Limit: 10 * time.Minute}}, {"kiosk", Terms{2 * time.Minute, CloseClients, time.Minute, time.Hour}}},
+		Roles:     []Role{{Name: "clinical", Groups: []string{"clinicians"}, Terms: Terms{Limit: 30 * time.Minute, SignOutAfter: 2 * time.Hour}}},
 		Collector: Collector{"https://collector.clinic.example:8443", "/etc/stepaway/collector-ca.pem"},
-		Approval:  Approval{AllowedSigners: "/etc/stepaway/allowed_signers"},
+		Approval:  Approval{true, "/etc/stepaway/allowed_signers", "ward-3"},
 	}
 	if !reflect.DeepEqual(l.Policy, want) {
 		t.Errorf("parsed to\n%+v\nwant\n%+v", l.Policy, want)
@@ -66,42 +90,45 @@ func TestDefaultIsStrict(t *testing.T) {
 // TestParseTakes holds what a value may look like, each over the default.
 func TestParseTakes(t *testing.T) {
 	for text, set := range map[string]func(*Policy){
-		"":                                      func(*Policy) {},
-		"\n\n":                                  func(*Policy) {},
-		"# nothing here\n":                      func(*Policy) {},
-		"---\n":                                 func(*Policy) {},
-		"null":                                  func(*Policy) {},
-		"lock:\nstages: ~\n":                    func(*Policy) {},
-		"limit: 5s":                             func(p *Policy) { p.Limit = 5 * time.Second },
-		"limit: 24h\r\n":                        func(p *Policy) { p.Limit = 24 * time.Hour },
-		"limit: \"1h30m\"":                      func(p *Policy) { p.Limit = 90 * time.Minute },
-		"\"limit\": '20m'":                      func(p *Policy) { p.Limit = 20 * time.Minute },
-		"{limit: 20m, warning: 0s}":             func(p *Policy) { p.Limit, p.Warning = 20*time.Minute, 0 },
-		"warning: 1h":                           func(p *Policy) { p.Warning = time.Hour },
-		"action: disconnect":                    func(p *Policy) { p.Action = Disconnect },
-		"action: sign-out":                      func(p *Policy) { p.Action = SignOut },
-		"action: close-clients":                 func(p *Policy) { p.Action = CloseClients },
-		"action: close-clients-and-lock":        func(p *Policy) { p.Action = CloseClientsAndLock },
-		"stages: {sign_out_after: 168h}":        func(p *Policy) { p.Stages.SignOutAfter = 168 * time.Hour },
-		"stages: {close_clients_after: 0s}":     func(*Policy) {},
-		"stages:\n  close_clients_after: 1s":    func(p *Policy) { p.Stages.CloseClientsAfter = time.Second },
-		"lock: {proof: claim}":                  func(p *Policy) { p.Lock.Proof = ProofClaim },
-		"lock: {proof: greeter}":                func(p *Policy) { p.Lock.Proof = ProofGreeter },
-		"lock: {terminate: true}":               func(p *Policy) { p.Lock.Terminate = true },
-		"lock: {fallback: []}":                  func(*Policy) {},
-		"lock:\n  fallback:\n  - /bin/l\n":      func(p *Policy) { p.Lock.Fallback = []string{"/bin/l"} },
-		"clients: []\nroles: []":                func(*Policy) {},
-		"clients: [{name: a, paths: [/a]}]":     func(p *Policy) { p.Clients = []Client{{"a", []string{"/a"}, Close, 30 * time.Second}} },
-		"roles: [{name: a, groups: [Ärzte]}]":   func(p *Policy) { p.Roles = []Role{{Name: "a", Groups: []string{"Ärzte"}}} },
-		"collector: {url: \"\"}":                func(*Policy) {},
-		"collector: {url: https://h/}":          func(p *Policy) { p.Collector.URL = "https://h/" },
-		"collector: {url: 'https://[::1]:1'}":   func(p *Policy) { p.Collector.URL = "https://[::1]:1" },
-		"approval: {required: true} # not yet ": func(p *Policy) { p.Approval.Required = true },
+		"":                                    func(*Policy) {},
+		"\n\n":                                func(*Policy) {},
+		"# nothing here\n":                    func(*Policy) {},
+		"---\n":                               func(*Policy) {},
+		"null":                                func(*Policy) {},
+		"lock:\nstages: ~\n":                  func(*Policy) {},
+		"limit: 5s":                           func(p *Policy) { p.Limit = 5 * time.Second },
+		"limit: 24h\r\n":                      func(p *Policy) { p.Limit = 24 * time.Hour },
+		"limit: \"1h30m\"":                    func(p *Policy) { p.Limit = 90 * time.Minute },
+		"\"limit\": '20m'":                    func(p *Policy) { p.Limit = 20 * time.Minute },
+		"{limit: 20m, warning: 0s}":           func(p *Policy) { p.Limit, p.Warning = 20*time.Minute, 0 },
+		"warning: 1h":                         func(p *Policy) { p.Warning = time.Hour },
+		"action: disconnect":                  func(p *Policy) { p.Action = Disconnect },
+		"action: sign-out":                    func(p *Policy) { p.Action = SignOut },
+		"action: close-clients":               func(p *Policy) { p.Action = CloseClients },
+		"action: close-clients-and-lock":      func(p *Policy) { p.Action = CloseClientsAndLock },
+		"stages: {sign_out_after: 168h}":      func(p *Policy) { p.Stages.SignOutAfter = 168 * time.Hour },
+		"stages: {close_clients_after: 0s}":   func(*Policy) {},
+		"stages:\n  close_clients_after: 1s":  func(p *Policy) { p.Stages.CloseClientsAfter = time.Second },
+		"lock: {proof: claim}":                func(p *Policy) { p.Lock.Proof = ProofClaim },
+		"lock: {proof: greeter}":              func(p *Policy) { p.Lock.Proof = ProofGreeter },
+		"lock: {terminate: true}":             func(p *Policy) { p.Lock.Terminate = true },
+		"lock: {fallback: []}":                func(*Policy) {},
+		"lock:\n  fallback:\n  - /bin/l\n":    func(p *Policy) { p.Lock.Fallback = []string{"/bin/l"} },
+		"clients: []\nroles: []":              func(*Policy) {},
+		"clients: [{name: a, paths: [/a]}]":   func(p *Policy) { p.Clients = []Client{client("a", Close, 30*time.Second, "/a")} },
+		"roles: [{name: a, groups: [Ärzte]}]": func(p *Policy) { p.Roles = []Role{{Name: "a", Groups: []string{"Ärzte"}}} },
+		"collector: {url: \"\"}":              func(*Policy) {},
+		"collector: {url: https://h/}":        func(p *Policy) { p.Collector.URL = "https://h/" },
+		"collector: {url: 'https://[::1]:1'}": func(p *Policy) { p.Collector.URL = "https://[::1]:1" },
+		"approval: {allowed_signers: /k, required: true}": func(p *Policy) { p.Approval = Approval{true, "/k", ""} },
+		"version: 2147483647":                             func(p *Policy) { p.Version = 1<<31 - 1 },
+		"classes: [{name: a}]\nclass: a":                  func(p *Policy) { p.Class, p.Classes = "a", []Class{{Name: "a"}} },
+		"collector: {ca: 'C:\\ProgramData\\ca.pem'}":      func(p *Policy) { p.Collector.CA = `C:\ProgramData\ca.pem` },
 		"clients: [{name: a, paths: [/a], at_deadline: end, grace: 0s}, {name: b, paths: [/b, /c], at_deadline: leave, grace: 10m}]": func(p *Policy) {
-			p.Clients = []Client{{"a", []string{"/a"}, End, 0}, {"b", []string{"/b", "/c"}, Leave, 10 * time.Minute}}
+			p.Clients = []Client{client("a", End, 0, "/a"), client("b", Leave, 10*time.Minute, "/b", "/c")}
 		},
 		"roles: [{name: a, groups: [g, h], limit: 5s, action: sign-out}]": func(p *Policy) {
-			p.Roles = []Role{{"a", []string{"g", "h"}, 5 * time.Second, SignOut}}
+			p.Roles = []Role{{"a", []string{"g", "h"}, Terms{Limit: 5 * time.Second, Action: SignOut}}}
 		},
 	} {
 		want := Default()
@@ -122,6 +149,9 @@ func normal(p Policy) Policy {
 	}
 	if len(p.Roles) == 0 {
 		p.Roles = nil
+	}
+	if len(p.Classes) == 0 {
+		p.Classes = nil
 	}
 	return p
 }
@@ -167,11 +197,11 @@ func TestParseRefuses(t *testing.T) {
 		{"lock: {terminate: yes}", "1:19: lock.terminate", `"yes" is not one of false, true`},
 		{"lock: {terminate: 1}", "1:19: lock.terminate", "is not one of"},
 		{"lock: {fallback: i3lock}", "1:18: lock.fallback", "expected a list"},
-		{"lock: {fallback: [i3lock]}", "1:18: lock.fallback", "not a clean absolute path"},
-		{"lock: {fallback: [bin/i3lock]}", "1:18: lock.fallback", "not a clean absolute path"},
-		{"lock: {fallback: [/usr/bin/../bin/i3lock]}", "1:18: lock.fallback", "not a clean absolute path"},
-		{"lock: {fallback: [/usr//bin/i3lock]}", "1:18: lock.fallback", "not a clean absolute path"},
-		{"lock: {fallback: [/]}", "1:18: lock.fallback", "not a clean absolute path"},
+		{"lock: {fallback: [i3lock]}", "1:19: lock.fallback", "not a clean absolute path"},
+		{"lock: {fallback: [bin/i3lock]}", "1:19: lock.fallback", "not a clean absolute path"},
+		{"lock: {fallback: [/usr/bin/../bin/i3lock]}", "1:19: lock.fallback", "not a clean absolute path"},
+		{"lock: {fallback: [/usr//bin/i3lock]}", "1:19: lock.fallback", "not a clean absolute path"},
+		{"lock: {fallback: [/]}", "1:19: lock.fallback", "not a clean absolute path"},
 		{"lock: {fallback: [/a, '']}", "1:23: lock.fallback", "empty"},
 		{"lock: {fallback: [/a, [b]]}", "1:23: lock.fallback", "expected one value"},
 		{"lock: {fallback: [/a, ~]}", "1:23: lock.fallback", "missing"},
@@ -199,10 +229,10 @@ func TestParseRefuses(t *testing.T) {
 		{"clients: {name: a}", "1:10: clients", "expected a list"},
 		{"clients:", "1:9: clients", "expected a list"},
 		{"clients: [a]", "1:11: clients", "expected keys and values"},
-		{"clients: [{name: a}]", "1:11: clients", `client "a" has no paths`},
+		{"clients: [{name: a}]", "1:11: clients", `"a" has no paths`},
 		{"clients: [{paths: [/a]}]", "1:11: clients", "name is missing"},
-		{"clients: [{name: '=a', paths: [/a]}]", "1:11: clients", "use at most 64"},
-		{"clients: [{name: " + strings.Repeat("a", 65) + ", paths: [/a]}]", "1:11: clients", "use at most 64"},
+		{"clients: [{name: '=a', paths: [/a]}]", "1:18: clients", "use at most 64"},
+		{"clients: [{name: " + strings.Repeat("a", 65) + ", paths: [/a]}]", "1:18: clients", "use at most 64"},
 		{"clients: [{name: a, paths: [/a]}, {name: a, paths: [/b]}]", "1:35: clients", "stands twice"},
 		{"clients: [{name: a, paths: [/a, b]}]", "1:33: clients", `paths: "b" is not a clean absolute path`},
 		{"clients: [{name: a, paths: [/a], title: x}]", "1:34: clients", `unknown key "title"`},
@@ -210,7 +240,7 @@ func TestParseRefuses(t *testing.T) {
 		{"clients: [{name: a, paths: [/a], at_deadline: kill}]", "1:47: clients", "is not one of leave, close, end"},
 		{"clients: [{name: a, paths: [/a], grace: 11m}]", "1:41: clients", "out of bounds; from 0s to 10m"},
 		{"clients: [{name: a, paths: [/a], grace: 30}]", "1:41: clients", "grace: \"30\" is not a duration"},
-		{"roles: [{name: a}]", "1:9: roles", `role "a" has no groups`},
+		{"roles: [{name: a}]", "1:9: roles", `"a" has no groups`},
 		{"roles: [{groups: [a]}]", "1:9: roles", "name is missing"},
 		{"roles: [{name: a, groups: [g], limit: 0s}]", "1:39: roles", "limit: 0s is out of bounds"},
 		{"roles: [{name: a, groups: [g], limit: 25h}]", "1:39: roles", "out of bounds"},
@@ -218,8 +248,23 @@ func TestParseRefuses(t *testing.T) {
 		{"roles: [{name: a, groups: g}]", "1:27: roles", "groups: expected a list"},
 		{"roles: [{name: a, groups: [\"x\\e\"]}]", "1:28: roles", "cannot be printed"},
 		{"roles: [" + strings.Repeat("a,", 257) + "]", "1:8: roles", "257 entries, at most 256"},
+		// what does not fit together
+		{"class: ward", "1:8: class", `no class "ward"; those that are defined: none`},
+		{"classes: [{name: a}, {name: b}]\nclass: c", "2:8: class", "those that are defined: a, b"},
+		{"approval: {required: true}", "1:22: approval.required", "needs approval.allowed_signers"},
+		{"version: -1", "1:10: version", "not a whole number from 0 to 2147483647"},
+		{"version: 2147483648", "1:10: version", "not a whole number"},
+		{"version: 1.5", "1:10: version", "not a whole number"},
+		{"version: 0x10", "1:10: version", "not a whole number"},
+		{"classes: [{name: a, groups: [b]}]", "1:21: classes", `unknown key "groups"`},
+		{"clients: [{name: a, paths: [/a], caches: [/etc]}]", "1:43: clients", "not a clean path below the home"},
+		{"clients: [{name: a, paths: [/a], caches: [../x]}]", "1:43: clients", "not a clean path below the home"},
+		{"clients: [{name: a, paths: [/a], caches: ['..\\x']}]", "1:43: clients", "not a clean path below the home"},
+		{"clients: [{name: a, paths: [/a], caches: [.]}]", "1:43: clients", "not a clean path below the home"},
+		{"clients: [{name: a, paths: ['\\\\srv\\x.exe']}]", "1:29: clients", "not a clean absolute path"},
+		{"clients: [{name: a, paths: ['C:\\x\\..\\y.exe']}]", "1:29: clients", "not a clean absolute path"},
 		// keys
-		{"limits: 15m", "1:1", `unknown key "limits"; known here: limit, warning, action, stages`},
+		{"limits: 15m", "1:1", `unknown key "limits"; known here: version, limit, warning, action, stages`},
 		{"Limit: 15m", "1:1", "unknown key"},
 		{"1: 15m", "1:1", "unknown key"},
 		{"'': 15m", "1:1", "unknown key"},
@@ -295,12 +340,12 @@ func TestParseRefuses(t *testing.T) {
 
 func TestParseReportsEverything(t *testing.T) {
 	docs := []Document{
-		{"a.yaml", []byte("limit: 1s\nfoo: 1\nlimit: 2s\nbar: 2\nlock: {proof: none, x: y, terminate: 7}\n")},
-		{"b.yaml", []byte("limit: 15m\n")},
-		{"c.yaml", []byte("clients:\n- {name: a, paths: [a], grace: 1, z: 1}\n- {name: b}\n- {name: c, paths: [/c]}\n- {name: c, paths: [/d]}\n")},
-		{"d.yaml", []byte("limit: [")},
-		{"e.yaml", []byte("\x00")},
-		{"f.yaml", []byte("roles: [{name: a, groups: [g], limit: 1s, action: x}]")},
+		{Name: "a.yaml", Text: []byte("limit: 1s\nfoo: 1\nlimit: 2s\nbar: 2\nlock: {proof: none, x: y, terminate: 7}\n")},
+		{Name: "b.yaml", Text: []byte("limit: 15m\n")},
+		{Name: "c.yaml", Text: []byte("clients:\n- {name: a, paths: [a], grace: 1, z: 1}\n- {name: b}\n- {name: c, paths: [/c]}\n- {name: c, paths: [/d]}\n")},
+		{Name: "d.yaml", Text: []byte("limit: [")},
+		{Name: "e.yaml", Text: []byte("\x00")},
+		{Name: "f.yaml", Text: []byte("roles: [{name: a, groups: [g], limit: 1s, action: x}]")},
 	}
 	_, err := Parse(docs)
 	var ps Problems
@@ -311,7 +356,7 @@ func TestParseReportsEverything(t *testing.T) {
 		"a.yaml:3:1: key", "a.yaml:1:8: limit: 1s is", "a.yaml:2:1: unknown", "a.yaml:4:1: unknown",
 		"a.yaml:5:15: lock.proof", "a.yaml:5:21: unknown", "a.yaml:5:38: lock.terminate",
 		"c.yaml:2:21: clients: paths", "c.yaml:2:32: clients: grace", "c.yaml:2:35: clients: unknown",
-		"c.yaml:3:3: clients: client", "c.yaml:5:3: clients: name",
+		"c.yaml:3:3: clients: \"b\" has no paths", "c.yaml:5:3: clients: name",
 		"d.yaml:1:1: not YAML", "e.yaml:1:1: holds", "f.yaml:1:39: roles: limit", "f.yaml:1:51: roles: action",
 	}
 	for i, p := range ps {
@@ -329,10 +374,10 @@ func TestParseReportsEverything(t *testing.T) {
 
 func TestParseOverrides(t *testing.T) {
 	l, err := Parse([]Document{
-		{"main", []byte(whole)},
-		{"10", []byte("limit: 10m\nlock: {terminate: true}\nroles: [{name: x, groups: [y]}]\n")},
-		{"20", []byte("# nothing\n")},
-		{"30", []byte("limit: 7m\nclients: []\n")},
+		{Name: "main", Text: []byte(whole)},
+		{Name: "10", Text: []byte("limit: 10m\nlock: {terminate: true}\nroles: [{name: x, groups: [y]}]\n")},
+		{Name: "20", Text: []byte("# nothing\n")},
+		{Name: "30", Text: []byte("limit: 7m\nclients: []\n")},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -354,8 +399,8 @@ func TestParseOverrides(t *testing.T) {
 func TestWrongChangesNothing(t *testing.T) {
 	for _, bad := range []string{"limit: 0s", "foo: 1", "[", "\x00", "limit: 24h\naction: off", "---\n---\n"} {
 		for at := range 3 {
-			docs := []Document{{"a", []byte("limit: 10m")}, {"b", []byte("warning: 1m")}}
-			docs = slices.Insert(docs, at, Document{"bad", []byte(bad)})
+			docs := []Document{{Name: "a", Text: []byte("limit: 10m")}, {Name: "b", Text: []byte("warning: 1m")}}
+			docs = slices.Insert(docs, at, Document{Name: "bad", Text: []byte(bad)})
 			if l, err := Parse(docs); err == nil || !reflect.DeepEqual(l, Loaded{}) {
 				t.Errorf("%q at %d: %+v, %v", bad, at, l, err)
 			}

@@ -47,12 +47,15 @@ func (p Proof) strength() int {
 
 // Policy is everything that a site can set. Durations are in the policy's own words ("15m").
 type Policy struct {
+	Version   int           // rises with every change; 0 where the site does not count
 	Limit     time.Duration // without input this long: secured
 	Warning   time.Duration // warned this long before; at most half of the limit is used
 	Action    Action
 	Stages    Stages
 	Lock      LockPolicy
 	Clients   []Client
+	Class     string // of this workstation; "" or the name of one of Classes
+	Classes   []Class
 	Roles     []Role
 	Collector Collector
 	Approval  Approval
@@ -73,10 +76,15 @@ type LockPolicy struct {
 
 // Client is an EHR client to close.
 type Client struct {
-	Name       string
-	Paths      []string // canonical absolute paths of its executables
-	AtDeadline AtDeadline
-	Grace      time.Duration // between asking politely and ending by force
+	Name           string
+	Paths          []string // absolute paths of its executables, * and ? within a name; see PathMatches
+	Publisher      string   // Windows: the signer's name; "": any
+	AtDeadline     AtDeadline
+	Grace          time.Duration // between asking politely and ending by force
+	BusyFile       string        // while it exists and only root can have written it, closing waits
+	BusyMost       time.Duration // but not longer than this
+	Caches         []string      // directories below the user's home to clear afterwards
+	ClearClipboard bool
 }
 
 // AtDeadline is what happens to one client.
@@ -88,12 +96,25 @@ const (
 	Leave AtDeadline = "leave"
 )
 
-// Role maps groups to a limit and an action.
+// Terms are what a role or a class may set of its own. The zero value of each stands for the general setting.
+type Terms struct {
+	Limit             time.Duration
+	Action            Action
+	CloseClientsAfter time.Duration
+	SignOutAfter      time.Duration
+}
+
+// Role gives the users of some groups terms of their own.
 type Role struct {
 	Name   string
 	Groups []string
-	Limit  time.Duration // 0: as the default
-	Action Action        // "": as the default
+	Terms
+}
+
+// Class gives a kind of workstation terms of its own.
+type Class struct {
+	Name string
+	Terms
 }
 
 // Collector is where events go.
@@ -105,5 +126,6 @@ type Collector struct {
 // Approval says whether a weaker policy needs a second person.
 type Approval struct {
 	Required       bool
-	AllowedSigners string
+	AllowedSigners string // file, in the format of ssh-keygen
+	Group          string // the devices that one approval is good for
 }

@@ -2,7 +2,9 @@ package policy
 
 import (
 	"flag"
+	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -11,36 +13,97 @@ import (
 
 var addKeys = flag.Bool("addkeys", false, "write new keys to testdata/keys.txt")
 
-func TestDefinitionsAreWhole(t *testing.T) {
+func TestDefinitionsAreWhole(t *testing.T) { whollyDefined(t, "", Definitions, new(Policy)) }
+
+func whollyDefined(t *testing.T, in string, defs []Definition, owner any) {
 	seen := map[string]bool{}
-	for _, d := range Definitions {
+	for _, d := range defs {
+		name := in + d.Key
 		if seen[d.Key] {
-			t.Errorf("%s stands twice", d.Key)
+			t.Errorf("%s stands twice", name)
 		}
 		seen[d.Key] = true
 		if d.Key == "" || strings.Count(d.Key, ".") > 1 || d.Key != strings.ToLower(d.Key) {
-			t.Errorf("%q is no key", d.Key)
+			t.Errorf("%q is no key", name)
 		}
-		if d.Title == "" || !strings.HasSuffix(d.Help, ".") || d.Since == "" || d.Weaker == "" {
-			t.Errorf("%s: title %q, help %q, since %q, weaker %q", d.Key, d.Title, d.Help, d.Since, d.Weaker)
+		for lang, s := range map[string][2]string{"en": {d.Title.En, d.Help.En}, "es": {d.Title.Es, d.Help.Es}} {
+			if s[0] == "" || strings.HasSuffix(s[0], ".") || !strings.HasSuffix(s[1], ".") {
+				t.Errorf("%s: in %s: title %q, help %q", name, lang, s[0], s[1])
+			}
 		}
-		if !slices.Contains([]string{"duration", "word", "switch", "text", "command", "clients", "roles"}, d.Kind) {
-			t.Errorf("%s: kind %q", d.Key, d.Kind)
+		if d.Since == "" || d.Weaker == "" {
+			t.Errorf("%s: since %q, weaker %q", name, d.Since, d.Weaker)
 		}
-		if d.Default == "" && d.Kind != "text" {
-			t.Errorf("%s has no default", d.Key)
+		if d.Default == "" && in == "" && d.Kind != KindText {
+			t.Errorf("%s has no default", name)
 		}
-		if d.Kind == "duration" && (d.Min < 0 || d.Max <= d.Min) {
-			t.Errorf("%s: bounds %s to %s", d.Key, d.Min, d.Max)
+		if d.Kind == KindDuration && (d.Min < 0 || d.Max <= d.Min) {
+			t.Errorf("%s: bounds %s to %s", name, d.Min, d.Max)
 		}
-		if (d.Kind == "word" || d.Kind == "switch") && !slices.Contains(d.Words, d.Default) {
-			t.Errorf("%s: default %q is none of %q", d.Key, d.Default, d.Words)
+		if d.Kind == KindNumber && d.Most <= 0 {
+			t.Errorf("%s: at most %d", name, d.Most)
 		}
-		var p Policy
-		if err := d.take(&p, mustNode(d.Default)); err != nil {
-			t.Errorf("%s: its default: %v", d.Key, err)
+		if (d.Kind == KindWord || d.Kind == KindSwitch) && d.Default != "" && !slices.Contains(d.Words, d.Default) {
+			t.Errorf("%s: default %q is none of %q", name, d.Default, d.Words)
+		}
+		for _, s := range []string{d.Default, d.Example} {
+			if s == "" {
+				continue
+			}
+			if err := d.take(owner, mustNode(s)); err != nil {
+				t.Errorf("%s: %s: %v", name, s, err)
+			}
+		}
+		if (d.Kind == KindEntries) != (len(d.Fields) > 0) {
+			t.Errorf("%s: %s with %d fields", name, d.Kind, len(d.Fields))
+		} else if d.Kind == KindEntries {
+			whollyDefined(t, name+".", d.Fields, d.entry())
 		}
 	}
+}
+
+// TestEveryFieldIsBoundOnce: each field of a policy belongs to one definition, and each definition has one of its own.
+func TestEveryFieldIsBoundOnce(t *testing.T) {
+	boundOnce(t, "policy", reflect.ValueOf(new(Policy)).Elem(), Definitions)
+	for _, d := range Definitions {
+		if d.Kind == KindEntries {
+			boundOnce(t, d.Key, reflect.ValueOf(d.entry()).Elem(), d.Fields)
+		}
+	}
+}
+
+func boundOnce(t *testing.T, in string, owner reflect.Value, defs []Definition) {
+	bound := map[any]string{} // pointer to field
+	for _, d := range defs {
+		at := d.read(owner.Addr().Interface())
+		if other, taken := bound[at]; taken {
+			t.Errorf("%s: %s and %s are bound to one field", in, other, d.Key)
+		}
+		bound[at] = d.Key
+	}
+	for name, at := range leaves(in, owner) {
+		if bound[at] == "" {
+			t.Errorf("%s is bound to no definition", name)
+		}
+		delete(bound, at)
+	}
+	for _, key := range bound {
+		t.Errorf("%s: %s is bound to no field", in, key)
+	}
+}
+
+// leaves points at every field that is not itself a struct.
+func leaves(in string, v reflect.Value) map[string]any {
+	out := map[string]any{}
+	for i := range v.NumField() {
+		name := in + "." + v.Type().Field(i).Name
+		if f := v.Field(i); f.Kind() == reflect.Struct {
+			maps.Copy(out, leaves(name, f))
+		} else {
+			out[name] = f.Addr().Interface()
+		}
+	}
+	return out
 }
 
 // TestReleasedKeysStay: a key that once stood in somebody's file is understood for ever.
@@ -51,25 +114,35 @@ func TestReleasedKeysStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	released := strings.Fields(string(b))
+	known := keysOf("", Definitions)
 	for _, key := range released {
-		if _, known := find(key); !known {
+		if !slices.Contains(known, key) {
 			t.Errorf("%s was released and is gone", key)
 		}
 	}
-	for _, d := range Definitions {
-		if slices.Contains(released, d.Key) {
+	for _, key := range known {
+		if slices.Contains(released, key) {
 			continue
 		}
 		if !*addKeys {
-			t.Errorf("%s is new: go test ./policy -run Keys -addkeys", d.Key)
+			t.Errorf("%s is new: go test ./policy -run Keys -addkeys", key)
 		}
-		released = append(released, d.Key)
+		released = append(released, key)
 	}
 	if *addKeys {
 		if err := os.WriteFile(name, []byte(strings.Join(released, "\n")+"\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+func keysOf(in string, defs []Definition) []string {
+	var out []string
+	for _, d := range defs {
+		out = append(out, in+d.Key)
+		out = append(out, keysOf(in+d.Key+".", d.Fields)...)
+	}
+	return out
 }
 
 func TestDurationReadsBack(t *testing.T) {
