@@ -130,7 +130,7 @@ func TestKeepIsPrivateAndWhole(t *testing.T) {
 		t.Errorf("left in the directory: %v, %v", left, err)
 	}
 	if _, back, _ := p.k.load(self()); !reflect.DeepEqual(back, docs) {
-		t.Errorf("kept %+v, want %q", back, docs)
+		t.Errorf("kept %+v, want %+v", back, docs)
 	}
 	if _, err := p.k.Load(self()); err == nil {
 		t.Error("a wrong policy that was kept is taken")
