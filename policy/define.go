@@ -45,9 +45,12 @@ type Definition struct {
 	Since    string // first release
 	Kind     Kind
 	Words    []string      // from the weakest, where one is weaker
+	Meanings []Said        // of Words, one each, without a capital and a full stop; a switch has none
 	Min, Max time.Duration // bounds of a duration, both allowed
 	OrZero   bool          // a duration may also be 0
 	Most     int           // of a number, which begins at 0
+	Longest  int           // of a text, in bytes; 0: MaxText
+	Pattern  string        // of a text that is set, or of each of texts: what a schema can say of the form; "": nothing
 	Weaker   Weaker
 	Default  string // as it would be written in policy.yaml; "" of a text or a field: not set
 	Example  string // as it would be written in policy.yaml, where the default shows too little
@@ -60,6 +63,12 @@ type Definition struct {
 	// entry makes an empty entry, by a pointer; moot says of one that it asks for nothing, so that losing it loses nothing.
 	entry func() any
 	moot  func(entry any) bool
+}
+
+// Section is a part of a policy that holds several settings.
+type Section struct {
+	Key   string
+	Title Said
 }
 
 func duration[T any](d Definition, at func(*T) *time.Duration) Definition {
@@ -95,6 +104,9 @@ func text[T any](d Definition, at func(*T) *string, check func(string) error) De
 		s, err := textOf(n)
 		if err == nil && s != "" {
 			err = check(s)
+		}
+		if err == nil && d.Longest > 0 && len(s) > d.Longest {
+			err = errorf("longer than %d bytes", d.Longest)
 		}
 		return s, err
 	})

@@ -19,11 +19,11 @@ import (
 // MaxFile is the largest policy file in bytes.
 const MaxFile = 256 << 10
 
-// Limits on lists, far above what a site needs.
+// Limits on lists and texts, far above what a site needs.
 const (
-	maxList     = 256
-	maxText     = 1024
-	maxProblems = 100 // of one document; nobody reads more at once
+	MaxList     = 256  // elements or entries
+	MaxText     = 1024 // bytes
+	maxProblems = 100  // of one document; nobody reads more at once
 )
 
 // Problem is one thing that is wrong in a policy file.
@@ -347,8 +347,8 @@ func textOf(n *yaml.Node) (string, error) {
 	if n.Kind != yaml.ScalarNode {
 		return "", errorf("expected one value here, not a list or a section")
 	}
-	if len(n.Value) > maxText {
-		return "", errorf("longer than %d bytes", maxText)
+	if len(n.Value) > MaxText {
+		return "", errorf("longer than %d bytes", MaxText)
 	}
 	if n.Tag == "!!null" {
 		return "", errorf("the value is missing")
@@ -397,8 +397,8 @@ func itemsOf(n *yaml.Node) ([]*yaml.Node, error) {
 	if n.Kind != yaml.SequenceNode {
 		return nil, errorf("expected a list here, like [a, b]")
 	}
-	if len(n.Content) > maxList {
-		return nil, errorf("%d entries, at most %d", len(n.Content), maxList)
+	if len(n.Content) > MaxList {
+		return nil, errorf("%d entries, at most %d", len(n.Content), MaxList)
 	}
 	return n.Content, nil
 }

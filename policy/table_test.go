@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -45,6 +46,9 @@ func whollyDefined(t *testing.T, in string, defs []Definition, owner any) {
 		}
 		if (d.Kind == KindWord || d.Kind == KindSwitch) && d.Default != "" && !slices.Contains(d.Words, d.Default) {
 			t.Errorf("%s: default %q is none of %q", name, d.Default, d.Words)
+		}
+		if d.Kind == KindWord && len(d.Meanings) != len(d.Words) {
+			t.Errorf("%s: %d words and %d meanings", name, len(d.Words), len(d.Meanings))
 		}
 		for _, s := range []string{d.Default, d.Example} {
 			if s == "" {
@@ -177,6 +181,73 @@ func TestProofAtLeast(t *testing.T) {
 		}
 		if i > 0 && Proof("surely").AtLeast(p) {
 			t.Errorf("an unknown word is taken for %s", p)
+		}
+	}
+}
+
+// TestSectionsAreThoseOfTheKeys: each has settings, and each setting's section a title.
+func TestSectionsAreThoseOfTheKeys(t *testing.T) {
+	var used []string
+	for _, d := range Definitions {
+		if section, _, ok := strings.Cut(d.Key, "."); ok && !slices.Contains(used, section) {
+			used = append(used, section)
+		}
+	}
+	var named []string
+	for _, s := range Sections {
+		named = append(named, s.Key)
+		if s.Title.En == "" || s.Title.Es == "" {
+			t.Errorf("%s has no title", s.Key)
+		}
+	}
+	if !slices.Equal(used, named) {
+		t.Errorf("sections of keys %q, of Sections %q", used, named)
+	}
+}
+
+// TestPatternsAreNoStricterThanChecks: an editor that knows the schema marks nothing that would be taken.
+func TestPatternsAreNoStricterThanChecks(t *testing.T) {
+	for _, c := range []struct {
+		pattern string
+		check   func(string) error
+		right   []string
+		wrong   []string
+	}{
+		{pathPattern, absolutePath,
+			[]string{"/a", "/opt/x y/*?/b", "/usr/bin/i3lock", `C:\Program Files\EHR\client.exe`, `d:\x`, "/ñ"},
+			[]string{"", "/", "a", "./a", "/a/", `C:\\a`, `C:a`, `\\share\x`, `C:\a:b`, `C:\/`, "~/a"}},
+		{homePattern, belowHome,
+			[]string{"a", ".cache", ".cache/example-ehr", `AppData\Local\EHR`, "a b", "...", "..a"},
+			[]string{"", "/a", `\a`, "a/", `C:\a`, "a*", "a?b"}},
+		{namePattern, nameOK,
+			[]string{"a", "ward-3", "Example EHR 2.0", "_x@y/z:+-", " a"},
+			[]string{"-a", "+a", "@a", "é", "?", "ward?", "a|b", "a,b"}},
+		{urlPattern, httpsURL,
+			[]string{"https://a", "HTTPS://a.example:8443/", "https://10.0.0.1", "https://[::1]:443"},
+			[]string{"", "http://a", "https://", "https://a/b", "https://u@a", "https://a?b", "https://a#", "a"}},
+	} {
+		whole := regexp.MustCompile("^(?:" + c.pattern + ")$")
+		for _, s := range c.right {
+			if err := c.check(s); err != nil || !whole.MatchString(s) {
+				t.Errorf("%q: check says %v, pattern %v", s, err, whole.MatchString(s))
+			}
+		}
+		for _, s := range c.wrong {
+			if err := c.check(s); err == nil || whole.MatchString(s) {
+				t.Errorf("%q: check says %v, pattern %v", s, err, whole.MatchString(s))
+			}
+		}
+		r := random(2)
+		for range 20000 {
+			s := c.right[r.IntN(len(c.right))]
+			if i := r.IntN(len(s)); r.IntN(2) == 0 {
+				s = s[:i] + string(rune(32+r.IntN(95))) + s[i+r.IntN(2):]
+			} else {
+				s += c.wrong[r.IntN(len(c.wrong))]
+			}
+			if c.check(s) == nil && !whole.MatchString(s) {
+				t.Fatalf("%q is taken and does not match %s", s, c.pattern)
+			}
 		}
 	}
 }

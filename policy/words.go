@@ -43,6 +43,14 @@ func (e Entry) MarshalJSON() ([]byte, error) {
 	return []byte("{" + b.String() + "}"), nil
 }
 
+// Patterns are what a schema can say of the texts below: whatever a check accepts matches, and more does.
+const (
+	pathPattern = `/.*[^/]|[A-Za-z]:\\[^\\/:"<>|][^/:"<>|]*`
+	homePattern = `[^/\\:*?"<>|]([^:*?"<>|]*[^/\\:*?"<>|])?`
+	namePattern = `[A-Za-z0-9 ._/:][A-Za-z0-9 ._@/:+-]*`
+	urlPattern  = `[Hh][Tt][Tt][Pp][Ss]://[A-Za-z0-9._:\[\]-]+/*`
+)
+
 // onWindows is the beginning of an absolute path there. Shares are not local and no place for what a policy names.
 var onWindows = regexp.MustCompile(`^[A-Za-z]:\\[^\\]`)
 
@@ -76,15 +84,8 @@ func command(i int, s string) error {
 }
 
 func nameOK(s string) error {
-	if string(audit.MakeLabel(s)) != s {
+	if string(audit.MakeLabel(s)) != s || strings.Contains(s, "?") { // MakeLabel writes ? for the rest
 		return errorf("name %q: use at most 64 letters, digits, spaces and ._-@/:+", printable(s))
-	}
-	return nil
-}
-
-func publisherOK(s string) error {
-	if len(s) > 256 {
-		return errorf("longer than 256 bytes")
 	}
 	return nil
 }
