@@ -18,10 +18,11 @@ import (
 	"strings"
 
 	"stepaway/policy"
+	"stepaway/trusted"
 )
 
 // ErrUnsafe is the error of a file that somebody else could have written.
-var ErrUnsafe = errors.New("not trusted")
+var ErrUnsafe = trusted.ErrUnsafe
 
 // Limits on what is read at one look, far above what a site needs.
 const (
