@@ -1,13 +1,15 @@
 #!/bin/bash
 # container.sh: make sure that the root file system of the test container exists, and print its path.
 #
-# It is built once, kept in $STEPAWAY_RIG_DIR (default /var/tmp/stepaway-rig), and built again only when this file
-# changes. Packages come from the mirror that this machine's apt already uses. Nothing ever runs in this root: a test
-# boots it with an overlay of its own (see container.go), so concurrent runs do not see one another.
+# It is built once, kept in $STEPAWAY_RIG_DIR (default /var/tmp/stepaway-rig), and built again, beside the old one that
+# tests may still run on, only when this file changes. Packages come from the mirror that this machine's apt already
+# uses. Nothing ever runs in this root: a test boots it with an overlay of its own (see container.go), so concurrent runs
+# do not see one another.
 set -euo pipefail
 
 DIR=${STEPAWAY_RIG_DIR:-/var/tmp/stepaway-rig}
-ROOT=$DIR/root
+stamp=$(sha256sum "${BASH_SOURCE[0]}" | cut -c1-12)
+ROOT=$DIR/root-$stamp
 SUITE=bookworm
 PACKAGES=(
 	# the system
@@ -18,6 +20,8 @@ PACKAGES=(
 	libgtk-3-0 libayatana-appindicator3-1
 	# lockers
 	i3lock xss-lock xsecurelock
+	# a directory of users beside the local files
+	libnss-extrausers
 )
 
 mirror() { # the mirror that this machine already uses
@@ -25,23 +29,26 @@ mirror() { # the mirror that this machine already uses
 }
 
 build() {
-	rm -rf "$ROOT" "$DIR/stamp"
+	local new=$ROOT.new
+	rm -rf "$new"
+	find "$DIR" -mindepth 1 -maxdepth 1 -name 'root*' -mtime +1 -exec rm -rf {} +
 	mmdebstrap -q --variant=apt --mode=root --include="$(IFS=,; echo "${PACKAGES[*]}")" \
 		--aptopt='Apt::Install-Recommends "false"' \
 		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
-		--dpkgopt='path-exclude=/usr/share/locale/*' "$SUITE" "$ROOT" "$(mirror)" >&2
+		--dpkgopt='path-exclude=/usr/share/locale/*' "$SUITE" "$new" "$(mirror)" >&2
 	local user
 	for user in nurse doctor; do
-		chroot "$ROOT" useradd -m -s /bin/bash "$user"
-		echo "$user:$user" | chroot "$ROOT" chpasswd
+		chroot "$new" useradd -m -s /bin/bash "$user"
+		echo "$user:$user" | chroot "$new" chpasswd
 	done
-	chroot "$ROOT" groupadd clinicians
-	chroot "$ROOT" usermod -aG clinicians nurse
-	chroot "$ROOT" systemctl mask -q apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
+	chroot "$new" groupadd clinicians
+	chroot "$new" usermod -aG clinicians nurse
+	chroot "$new" systemctl mask -q apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
 		fstrim.timer e2scrub_reap.service systemd-timesyncd.service systemd-networkd-wait-online.service \
 		networking.service ssh.service getty.target console-getty.service systemd-journal-flush.service >&2
-	rm -rf "$ROOT"/var/cache/apt/archives/*.deb "$ROOT"/var/lib/apt/lists/*
-	mkdir -p "$ROOT/var/log/journal" && rmdir "$ROOT/var/log/journal" # journal in memory
+	rm -rf "$new"/var/cache/apt/archives/*.deb "$ROOT"/var/lib/apt/lists/*
+	mkdir -p "$new/var/log/journal" && rmdir "$new/var/log/journal" # journal in memory
+	touch "$new" && mv "$new" "$ROOT"
 }
 
 for tool in mmdebstrap systemd-nspawn nsenter flock; do
@@ -50,9 +57,5 @@ done
 mkdir -p "$DIR"
 exec 9>"$DIR/mutex"
 flock 9
-stamp=$(sha256sum "${BASH_SOURCE[0]}" | cut -d' ' -f1)
-if [ "$(cat "$DIR/stamp" 2>/dev/null)" != "$stamp" ]; then
-	build
-	echo "$stamp" >"$DIR/stamp"
-fi
+[ -d "$ROOT" ] || build
 echo "$ROOT"
