@@ -46,7 +46,7 @@ build() {
 	chroot "$new" systemctl mask -q apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
 		fstrim.timer e2scrub_reap.service systemd-timesyncd.service systemd-networkd-wait-online.service \
 		networking.service ssh.service getty.target console-getty.service systemd-journal-flush.service >&2
-	rm -rf "$new"/var/cache/apt/archives/*.deb "$ROOT"/var/lib/apt/lists/*
+	rm -rf "$new"/var/cache/apt/archives/*.deb "$new"/var/lib/apt/lists/*
 	mkdir -p "$new/var/log/journal" && rmdir "$new/var/log/journal" # journal in memory
 	touch "$new" && mv "$new" "$ROOT"
 }
