@@ -23,8 +23,8 @@ type node struct {
 	name     string // "event3"
 	seat     string // as udev says
 	injected bool   // made by a program through uinput
-	file     *os.File
 	reader   reader
+	*device
 }
 
 // about is what sysfs says of a device, before it is opened.
@@ -102,19 +102,19 @@ func (o *Options) seatOf(number string) string {
 	return "seat0"
 }
 
-// open opens a device for reading without waiting, in the way that lets the runtime wait for it.
+// open opens a device for reading.
 func (w *Watch) open(name string, a about) (*node, error) {
-	f, err := os.OpenFile(filepath.Join(w.opt.InputDir, name), os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_NOCTTY, 0)
+	d, err := openDevice(filepath.Join(w.opt.InputDir, name))
 	if err != nil {
 		return nil, fmt.Errorf("idle: opening input device: %w", err)
 	}
-	n := &node{name: name, injected: a.injected, seat: w.opt.seatOf(a.number), file: f}
+	n := &node{name: name, injected: a.injected, seat: w.opt.seatOf(a.number), device: d}
 	set := w.hooks.ioctl
 	if set == nil {
 		set = setDevice
 	}
 	if err := set(n); err != nil {
-		f.Close()
+		d.Close()
 		return nil, fmt.Errorf("idle: asking input device %s: %w", name, err)
 	}
 	return n, nil
@@ -128,20 +128,17 @@ const (
 
 // setDevice makes the device count time since boot, and asks where an absolute one lies and how wide it is.
 func setDevice(n *node) error {
-	raw, err := n.file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	return raw.Control(func(fd uintptr) {
+	return n.use(func(fd int) error {
 		id := int32(unix.CLOCK_BOOTTIME)
-		n.reader.wall = ioctl(fd, eviocsClockID, unsafe.Pointer(&id)) != nil
+		n.reader.wall = ioctl(uintptr(fd), eviocsClockID, unsafe.Pointer(&id)) != nil
 		for axis := range n.reader.place {
 			var a struct{ value, least, most, fuzz, flat, resolution int32 }
-			if ioctl(fd, eviocgAbs+uintptr(axis), unsafe.Pointer(&a)) == nil && a.most > a.least {
+			if ioctl(uintptr(fd), eviocgAbs+uintptr(axis), unsafe.Pointer(&a)) == nil && a.most > a.least {
 				n.reader.place[axis], n.reader.known[axis] = float64(a.value), true
 				n.reader.least = (float64(a.most) - float64(a.least)) / 150 // some 13 pixels of a screen
 			}
 		}
+		return nil
 	})
 }
 
@@ -150,28 +147,4 @@ func ioctl(fd, request uintptr, p unsafe.Pointer) error {
 		return e
 	}
 	return nil
-}
-
-// arrived reads what the kernel holds, without waiting; nothing is no error.
-func (n *node) arrived(b []byte) (got int, err error) {
-	raw, err := n.file.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var failed error
-	err = raw.Read(func(fd uintptr) bool {
-		got, failed = unix.Read(int(fd), b)
-		return true
-	})
-	switch {
-	case err != nil:
-		return 0, err
-	case failed == unix.EAGAIN || failed == unix.EINTR:
-		return 0, nil
-	case failed != nil:
-		return 0, failed
-	case got == 0:
-		return 0, io.EOF
-	}
-	return got, nil
 }

@@ -41,7 +41,7 @@ func (s *seats) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range s.nodes {
-		n.file.Close()
+		n.Close()
 	}
 }
 
@@ -112,7 +112,7 @@ func (s *seats) scan() (changed bool) {
 	}
 	for name, n := range s.nodes {
 		if !listed[name] {
-			n.file.Close() // its reader takes it off the list
+			n.Close() // its reader takes it off the list
 		}
 	}
 	for name := range listed {
@@ -185,20 +185,15 @@ func (s *seats) reseat(n *node) bool {
 func (s *seats) read(n *node) {
 	defer s.drop(n)
 	buf := make([]byte, 64*eventSize)
-	for {
-		got, err := n.file.Read(buf)
-		if err != nil {
-			return
-		}
-		at := n.reader.feed(buf[:got], clock.Now())
-		s.tell(n, at)
-		for more := true; more; {
+	for n.wait() == nil {
+		at, more, err := s.drain(n, buf)
+		for ; more && err == nil; at, more, err = s.drain(n, buf) {
 			if !sleep(s.ctx, rest(at != 0)) {
 				return
 			}
-			if at, more, err = s.drain(n, buf); err != nil {
-				return
-			}
+		}
+		if err != nil {
+			return
 		}
 	}
 }
@@ -233,7 +228,7 @@ func (s *seats) tell(n *node, at time.Duration) {
 
 // drop takes a device that is gone off the list.
 func (s *seats) drop(n *node) {
-	n.file.Close()
+	n.Close()
 	s.mu.Lock()
 	delete(s.nodes, n.name)
 	s.mu.Unlock()
