@@ -123,9 +123,9 @@ type Facts struct {
 	Rung    Label  `json:"rung,omitempty"`     // what was tried: logind, desktop, fallback, greeter, terminate
 	Proof   Label  `json:"proof,omitempty"`    // what was seen: none, claim, locker, greeter, ended
 	Attempt int    `json:"attempt,omitempty"`  // 1.. of this deadline
-	Source  Label  `json:"source,omitempty"`   // where input is read: evdev, x11, tty, none
+	Source  Label  `json:"source,omitempty"`   // where input is read: evdev, x11, tty, none; or who approved
 	Client  Label  `json:"client,omitempty"`   // the policy's name of an EHR client
-	Key     Label  `json:"key,omitempty"`      // a policy key
+	Key     Label  `json:"key,omitempty"`      // a policy key, or an item of the installation
 	Old     Label  `json:"old,omitempty"`      // its value before
 	New     Label  `json:"new,omitempty"`      // its value after
 	Count   int64  `json:"count,omitempty"`    // how many: processes, lost events

@@ -20,6 +20,7 @@ const (
 	ClientClose        Type = "client.close"
 	ClientClosed       Type = "client.closed"
 	ClientEnded        Type = "client.ended"
+	ClientCleared      Type = "client.cleared" // caches or the clipboard, after a client was closed
 	ClientFailed       Type = "client.failed"
 	PolicyLoaded       Type = "policy.loaded"
 	PolicyRejected     Type = "policy.rejected"
@@ -49,6 +50,9 @@ const (
 	CommandAccepted    Type = "command.accepted"
 	CommandRefused     Type = "command.refused"
 	TamperSeen         Type = "tamper.seen"
+	StateRecorded      Type = "state.recorded" // what the installation consists of: programs, units, settings in force
+	StateDrifted       Type = "state.drifted"  // part of it is not as it was approved
+	StateApproved      Type = "state.approved" // an administrator took it as it is
 )
 
 // severities holds every type with the severity it is recorded with.
@@ -58,7 +62,7 @@ var severities = map[Type]Severity{
 	WarningShown: Info, WarningCleared: Info,
 	LockRequested: Info, LockProved: Info, LockFailed: Alert, LockEscalated: Warning, UnlockSeen: Info,
 	SignoutRequested: Warning, SignoutDone: Warning,
-	ClientClose: Info, ClientClosed: Info, ClientEnded: Warning, ClientFailed: Alert,
+	ClientClose: Info, ClientClosed: Info, ClientEnded: Warning, ClientCleared: Info, ClientFailed: Alert,
 	PolicyLoaded: Info, PolicyRejected: Alert, PolicyRelaxed: Alert, PolicyApproved: Warning,
 	TrayLost: Warning, TrayRestored: Info, TrayImpostor: Alert,
 	InputInjected: Warning, InputPeriodic: Warning, InputUnreadable: Alert, DeviceNew: Info,
@@ -67,6 +71,7 @@ var severities = map[Type]Severity{
 	SpoolGap: Alert, SpoolFull: Alert, SpoolQuarantined: Alert, SpoolRollback: Alert,
 	CollectorDown: Warning, CollectorUp: Info, CertificateRenewed: Info,
 	CommandAccepted: Warning, CommandRefused: Alert, TamperSeen: Alert,
+	StateRecorded: Info, StateDrifted: Alert, StateApproved: Warning,
 }
 
 // SeverityOf answers the severity a type is recorded with, and whether the type exists.
