@@ -45,7 +45,7 @@ type Definition struct {
 	Since    string // first release
 	Kind     Kind
 	Words    []string      // from the weakest, where one is weaker
-	Meanings []Said        // of Words, one each, without a capital and a full stop; a switch has none
+	Meanings []Said        // of Words, one each, without a capital and a full stop; none where they go without saying
 	Min, Max time.Duration // bounds of a duration, both allowed
 	OrZero   bool          // a duration may also be 0
 	Most     int           // of a number, which begins at 0

@@ -47,7 +47,7 @@ func whollyDefined(t *testing.T, in string, defs []Definition, owner any) {
 		if (d.Kind == KindWord || d.Kind == KindSwitch) && d.Default != "" && !slices.Contains(d.Words, d.Default) {
 			t.Errorf("%s: default %q is none of %q", name, d.Default, d.Words)
 		}
-		if d.Kind == KindWord && len(d.Meanings) != len(d.Words) {
+		if len(d.Meanings) > 0 && len(d.Meanings) != len(d.Words) || d.Kind == KindWord && in == "" && d.Meanings == nil {
 			t.Errorf("%s: %d words and %d meanings", name, len(d.Words), len(d.Meanings))
 		}
 		for _, s := range []string{d.Default, d.Example} {
