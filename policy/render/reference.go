@@ -55,11 +55,12 @@ Configuration, Administrative Templates, Stepaway.
 | switch | REG_DWORD, 0 or 1 |
 | word, text | REG_SZ; REG_EXPAND_SZ is read too, and not expanded |
 | list of texts | REG_MULTI_SZ |
-| list of entries | a key for the list, in it a key for each field, in that a REG_SZ for each entry, whose name is the entry's and whose data is as in policy.yaml; several texts are separated by ` + "`|`" + ` |
+| list of entries | a key for the list, in it a key for each field, in that a REG_SZ for each entry, whose name is the entry's and whose data is as in policy.yaml; several texts are separated by ` + "`\\|`" + ` |
 
 The templates were checked by tests: they are valid by a schema of our own, written after the published description of the
-format; every reference resolves in both languages; every setting and field is there once, at the place that the agent reads.
-No Group Policy editor has opened them yet, and none has run on a real Windows for this project.
+format, because Microsoft's may not be shipped here; every reference resolves in both languages; every setting and field is
+there once; what an editor would write by them for the example is read back as the example. Not run on a real Windows: no
+Group Policy editor has opened them.
 `
 
 // Reference is docs/policy.md.
