@@ -57,10 +57,9 @@ Configuration, Administrative Templates, Stepaway.
 | list of texts | REG_MULTI_SZ |
 | list of entries | a key for the list, in it a key for each field, in that a REG_SZ for each entry, whose name is the entry's and whose data is as in policy.yaml; several texts are separated by ` + "`\\|`" + ` |
 
-The templates were checked by tests: they are valid by a schema of our own, written after the published description of the
-format, because Microsoft's may not be shipped here; every reference resolves in both languages; every setting and field is
-there once; what an editor would write by them for the example is read back as the example. Not run on a real Windows: no
-Group Policy editor has opened them.
+The templates were checked by tests: they are valid by a schema that we wrote ourselves after the published format, not by
+Microsoft's own; every reference resolves in both languages; every setting and field is there once; what an editor should
+write by them for the example is read back as the example. Not run on a real Windows: no Group Policy editor has opened them.
 `
 
 // Reference is docs/policy.md.
