@@ -60,6 +60,36 @@ func (p Program) Main(ctx context.Context, args []string) int {
 	return Usage
 }
 
+// Group is a command that has commands of its own.
+func Group(program, name, line string, verbs []Verb) Verb {
+	p := Program{Name: program + " " + name, About: "is for this: " + line, Verbs: verbs}
+	return Verb{name, line, func(ctx context.Context, args []string) error {
+		if len(args) == 0 {
+			return fmt.Errorf("%s: say %s; see %s --help: %w", name, p.names(), p.Name, ErrUsage)
+		}
+		switch args[0] {
+		case "help", "-h", "-help", "--help":
+			p.usage(os.Stdout)
+			return nil
+		}
+		for _, v := range verbs {
+			if v.Name == args[0] {
+				return v.Run(ctx, args[1:])
+			}
+		}
+		return fmt.Errorf("%s: unknown command %q; say %s; see %s --help: %w", name, args[0], p.names(), p.Name, ErrUsage)
+	}}
+}
+
+// names lists the commands, for a sentence.
+func (p Program) names() string {
+	var out []string
+	for _, v := range p.Verbs {
+		out = append(out, v.Name)
+	}
+	return strings.Join(out[:len(out)-1], ", ") + " or " + out[len(out)-1]
+}
+
 // report turns an error into one line and an exit code.
 func (p Program) report(err error) int {
 	switch {

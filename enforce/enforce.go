@@ -84,8 +84,9 @@ type Step struct {
 // ClientStep tells of one EHR client.
 type ClientStep struct {
 	Client string
-	Type   audit.Type // client.close, client.closed, client.ended, client.failed
+	Type   audit.Type // client.close, client.closed, client.ended, client.cleared, client.failed
 	Count  int
+	Code   string // "busy" if a busy file has put it off; of what was cleared or failed: what; or ""
 }
 
 // Release says how a proved lock ended.
@@ -112,6 +113,10 @@ type PolicyNews struct {
 	Loaded policy.Loaded
 	Before *policy.Policy // what was in force before this run, if known; only for the first news
 	Code   string         // enumerated word for why the sources were not taken, "" if they were
+
+	Waiting          []policy.Relaxation // what is weaker in a policy that waits for its approval
+	Also             []policy.Relaxation // what became weaker beside the settings
+	Author, Approver string              // who answer for a weaker policy, "" if nobody had to
 }
 
 // Options are the parts that the loop is made of. All but the noted ones must be set.
@@ -230,7 +235,7 @@ func (e *Enforcer) begin() {
 	news := e.o.Policy
 	e.loaded, e.hash = news.Loaded, news.Loaded.Policy.Hash()
 	if news.Before != nil {
-		e.recordRelaxed(news.Before, &news.Loaded.Policy)
+		e.recordRelaxed(news, news.Before)
 	}
 	e.recordPolicy(news)
 	e.save(false)
@@ -359,9 +364,7 @@ func (e *Enforcer) takePolicy(news PolicyNews) {
 	before := e.loaded.Policy
 	changed := news.Loaded.Policy.Hash() != e.hash
 	e.loaded, e.hash = news.Loaded, news.Loaded.Policy.Hash()
-	if changed {
-		e.recordRelaxed(&before, &news.Loaded.Policy)
-	}
+	e.recordRelaxed(news, &before)
 	if changed || news.Code != "" {
 		e.recordPolicy(news)
 	}

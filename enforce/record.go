@@ -2,6 +2,7 @@ package enforce
 
 import (
 	"maps"
+	"strconv"
 	"time"
 
 	"stepaway/audit"
@@ -40,23 +41,34 @@ func (e *Enforcer) recordOf(g *guard, ev audit.Event) {
 func reasonOf(t audit.Type, r audit.Reason) audit.Reason {
 	switch t {
 	case audit.LockRequested, audit.LockProved, audit.LockFailed, audit.LockEscalated, audit.SignoutRequested,
-		audit.SignoutDone, audit.ClientClose, audit.ClientClosed, audit.ClientEnded, audit.ClientFailed, audit.WarningShown:
+		audit.SignoutDone, audit.ClientClose, audit.ClientClosed, audit.ClientEnded, audit.ClientCleared, audit.ClientFailed,
+		audit.WarningShown:
 		return r
 	}
 	return ""
 }
 
+// recordPolicy says what came of a look at the policy.
 func (e *Enforcer) recordPolicy(news PolicyNews) {
 	if news.Code != "" {
-		e.record(audit.Event{Type: audit.PolicyRejected, Outcome: audit.Failure, Facts: &audit.Facts{Code: audit.MakeLabel(news.Code)}})
+		facts := &audit.Facts{Code: audit.MakeLabel(news.Code), Count: int64(len(news.Waiting))}
+		if len(news.Waiting) > 0 {
+			facts.Key = audit.MakeLabel(news.Waiting[0].Key)
+		}
+		e.record(audit.Event{Type: audit.PolicyRejected, Outcome: audit.Failure, Facts: facts})
 		return
 	}
-	e.record(audit.Event{Type: audit.PolicyLoaded, Facts: &audit.Facts{Ref: audit.Label(e.hash)}})
+	e.record(audit.Event{Type: audit.PolicyLoaded, Facts: &audit.Facts{Ref: audit.Label(e.hash),
+		Key: "version", New: audit.Label(strconv.Itoa(news.Loaded.Policy.Version))}})
 }
 
-// recordRelaxed raises an alert for every setting that became weaker.
-func (e *Enforcer) recordRelaxed(before, after *policy.Policy) {
-	for _, r := range policy.Relaxes(before, after) {
+// recordRelaxed raises an alert for every component that became weaker since before, and says who answers for it.
+func (e *Enforcer) recordRelaxed(news PolicyNews, before *policy.Policy) {
+	if news.Author != "" {
+		e.record(audit.Event{Type: audit.PolicyApproved, Reason: audit.Policy, Facts: &audit.Facts{Ref: audit.Label(e.hash),
+			Old: audit.MakeLabel(news.Author), New: audit.MakeLabel(news.Approver), Code: "author-approver"}})
+	}
+	for _, r := range append(policy.Relaxes(before, &news.Loaded.Policy), news.Also...) {
 		e.record(audit.Event{Type: audit.PolicyRelaxed, Reason: audit.Policy, Facts: &audit.Facts{
 			Key: audit.MakeLabel(r.Key), Old: audit.MakeLabel(r.Old), New: audit.MakeLabel(r.New)}})
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -160,13 +161,17 @@ func (l *Loaded) Settings() []Setting {
 	return out
 }
 
-// Hash names a policy by its values, wherever they came from: SHA-256 in hex over those that differ from the default, so
-// that a release with more settings gives the same policy the same name.
+// Hash names a policy by its values, wherever they came from and in whatever order its entries stand: SHA-256 in hex over
+// those that differ from the default, so that a release with more settings gives the same policy the same name.
 func (p *Policy) Hash() string {
 	vs := Entry{}
 	standard := Default()
 	for _, d := range Definitions {
-		if v := d.Value(p); compact(v) != compact(d.Value(&standard)) {
+		v := d.Value(p)
+		if es, isList := v.([]Entry); isList {
+			slices.SortFunc(es, func(a, b Entry) int { return strings.Compare(compact(a[0].Value), compact(b[0].Value)) })
+		}
+		if compact(v) != compact(d.Value(&standard)) {
 			vs = append(vs, Field{d.Key, v})
 		}
 	}

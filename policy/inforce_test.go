@@ -140,6 +140,11 @@ func TestHashNamesTheValues(t *testing.T) {
 	if err != nil || halves.Policy.Hash() != want.Hash() {
 		t.Errorf("the hash depends on where values come from: %v", err)
 	}
+	a, b := "{name: a, groups: [g], limit: 1m}", "{name: b, groups: [h]}"
+	one, other := mustParse(t, "roles: ["+a+", "+b+"]").Policy, mustParse(t, "roles: ["+b+", "+a+"]").Policy
+	if one.Hash() != other.Hash() || one.Roles[0].Name != "a" || other.Roles[0].Name != "b" {
+		t.Errorf("the order of roles, which means nothing, changes the hash, or the hash the order")
+	}
 	empty := mustParse(t, "clients: []\nroles: []\nlock: {fallback: []}").Policy
 	if d := Default(); d.Hash() != empty.Hash() || len(d.Hash()) != 64 {
 		t.Errorf("empty lists and none differ, or %q is no hash", d.Hash())

@@ -22,7 +22,7 @@ func (a *agent) startCourier(ctx context.Context) {
 		a.log.Error("no courier; events stay in this process", "error", err)
 		return
 	}
-	args := []string{"run", "--state", a.paths.courier, "--link", a.paths.socket, "--policy", a.paths.policy}
+	args := []string{"run", "--state", a.paths.courier, "--link", a.paths.socket}
 	stop, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.stopCourier = cancel
 	a.work.Go(func() { a.keep(stop, path, args) })

@@ -151,6 +151,10 @@ func codeOf(v file.Verdict) string {
 		return ""
 	case errors.As(v.Err, &ps):
 		return "invalid"
+	case errors.Is(v.Err, file.ErrUnapproved):
+		return "unapproved"
+	case errors.Is(v.Err, file.ErrOld):
+		return "old"
 	case errors.Is(v.Err, file.ErrUnsafe):
 		return "unsafe"
 	case errors.Is(v.Err, fs.ErrNotExist):

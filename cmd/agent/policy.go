@@ -9,42 +9,41 @@ import (
 	"io/fs"
 	"os"
 	"text/tabwriter"
+	"time"
 
 	"stepaway/cmdline"
 	"stepaway/policy"
 	"stepaway/policy/file"
 )
 
-func policyVerb(_ context.Context, args []string) error {
-	verbs := map[string]func([]string) error{"show": policyShow, "check": policyCheck}
-	if len(args) > 0 {
-		if v, known := verbs[args[0]]; known {
-			return v(args[1:])
-		}
-		switch args[0] {
-		case "-h", "-help", "--help", "help":
-			fmt.Println("usage: stepaway-agent policy show|check [FLAGS]\n\nshow   each value in force and where it came from\ncheck  what is wrong with a policy file, and what is unwise")
-			return nil
-		case "schema", "sign", "approve":
-			return fmt.Errorf("policy %s is not in this release: %w", args[0], cmdline.ErrUsage)
-		}
-	}
-	return fmt.Errorf("policy: say show or check; see stepaway-agent policy --help: %w", cmdline.ErrUsage)
-}
+// policyVerb is `policy` with its commands.
+var policyVerb = cmdline.Group(self, "policy", "show, check, compare, sign and approve policies", []cmdline.Verb{
+	{Name: "show", Line: "each value in force and where it came from; --user NAME: what holds for a user, and why", Run: policyShow},
+	{Name: "check", Line: "all that is wrong with a policy file, and what is unwise", Run: policyCheck},
+	{Name: "diff", Line: "what differs between two policy files, and what is weaker in the second", Run: policyDiff},
+	{Name: "schema", Line: "the JSON Schema of policy.yaml, for editors", Run: policySchema},
+	{Name: "sign", Line: "sign a policy as its author", Run: policySign},
+	{Name: "approve", Line: "show what is weaker in a policy, and approve it as a second person", Run: policyApprove},
+})
 
 // reader is who reads a policy from the command line: root and himself are trusted owners.
 func reader() uint32 { return uint32(max(os.Getuid(), 0)) }
 
-func policyShow(args []string) error {
+func policyShow(ctx context.Context, args []string) error {
 	f := flags("policy show", "Prints each value in force and where it came from. Exit 1 if the file is not taken as it stands.")
 	path := f.String("policy", "/etc/stepaway/policy.yaml", "policy `FILE`; policy.d is beside it")
 	state := f.String("state", "", "state `DIR` of an agent that was started with one")
+	user := f.String("user", "", "say what holds for the user of this `NAME`, and why")
 	asJSON := f.Bool("json", false, "print JSON")
 	if _, err := cmdline.Parse(f, args); err != nil {
 		return err
 	}
 	l, err := inForce(f, *path, systemPaths("", *state).lastGood())
-	if err := printSettings(l, *asJSON); err != nil {
+	if *user != "" {
+		if err := printUser(ctx, &l.Policy, *user, *asJSON); err != nil {
+			return err
+		}
+	} else if err := printSettings(l, *asJSON); err != nil {
 		return err
 	}
 	if err != nil {
@@ -53,23 +52,20 @@ func policyShow(args []string) error {
 	return nil
 }
 
-// inForce is what an agent with this policy file would enforce, and the error that keeps it from taking the file.
+// inForce is what an agent with this policy file enforces, and the error that keeps it from taking the file.
 func inForce(f *flag.FlagSet, path, lastGood string) (policy.Loaded, error) {
-	l, _, err := file.Source{Path: path, Owner: reader()}.Load()
-	if err == nil {
-		return l, nil
-	}
-	last, keepErr := file.Keep{Path: lastGood}.Load(reader())
+	v := file.Look(policySite(path, reader()), &file.Keep{Path: lastGood, Owner: reader()}, time.Now())
 	switch {
-	case keepErr == nil:
-		for key, from := range last.Source {
-			last.Source[key] = "last good " + from
+	case v.From == "last good":
+		for key, from := range v.Loaded.Source {
+			v.Loaded.Source[key] = "last good " + from
 		}
-		return last, err
-	case errors.Is(err, fs.ErrNotExist) && !given(f, "policy"):
-		err = nil
+	case errors.Is(v.Err, fs.ErrNotExist) && !given(f, "policy"): // the last good policy is not for everybody to read
+		v.Err = nil
+	case v.Err == nil && v.From == policy.BuiltIn && given(f, "policy"):
+		v.Err = fmt.Errorf("%s: %w", path, fs.ErrNotExist)
 	}
-	return policy.Loaded{Policy: policy.Default()}, err
+	return v.Loaded, v.Err
 }
 
 func printSettings(l policy.Loaded, asJSON bool) error {
@@ -83,7 +79,7 @@ func printSettings(l policy.Loaded, asJSON bool) error {
 	return w.Flush()
 }
 
-func policyCheck(args []string) error {
+func policyCheck(_ context.Context, args []string) error {
 	f := flags("policy check FILE", "Says everything that is wrong with a policy file, and what is unwise. Exit 1 if it would not be taken.")
 	asJSON := f.Bool("json", false, "print JSON")
 	files, err := cmdline.Parse(f, args, "FILE")
@@ -93,7 +89,7 @@ func policyCheck(args []string) error {
 	if files[0] == "" {
 		return cmdline.Wrong(f, "name the policy file")
 	}
-	l, _, err := file.Source{Path: files[0], Owner: reader()}.Load()
+	l, err := fileAlone(files[0]).Load()
 	if *asJSON {
 		return checkJSON(l, err)
 	}
@@ -123,6 +119,11 @@ func checkJSON(l policy.Loaded, err error) error {
 		return errors.New("this policy would not be taken")
 	}
 	return nil
+}
+
+// fileAlone is a policy file with the policy.d beside it, and nothing else that this system has.
+func fileAlone(path string) file.Site {
+	return file.Site{Files: file.Source{Path: path, Owner: reader()}}
 }
 
 // explain prints every problem on a line of its own; the error counts them.

@@ -19,7 +19,6 @@ import (
 	"stepaway/cmdline"
 	"stepaway/courier"
 	"stepaway/link"
-	"stepaway/policy"
 	"stepaway/policy/file"
 	"stepaway/sdnotify"
 	"stepaway/spool"
@@ -40,7 +39,7 @@ var errChanged = errors.New("enrolment or policy changed")
 func run(_ context.Context, args []string) error {
 	fl := flags("run", "Keeps events and carries them to the collector until it is told to stop.")
 	dir := stateFlag(fl)
-	policyPath := fl.String("policy", defaultPolicy, "policy `file`; its collector takes the place of the one enrolled at")
+	policyPath := fl.String("policy", "", "policy `file` to read the collector from, instead of what the agent has in force")
 	socket := fl.String("link", "", "`socket` of the agent (default "+defaultLink+", or STATE/run/link.sock where --state is given)")
 	if _, err := cmdline.Parse(fl, args); err != nil {
 		return err
@@ -173,20 +172,36 @@ func (r *running) peer() (*courier.Identity, *courier.Client, error) {
 	return id, c, err
 }
 
-// fromPolicy reads what the policy says about the collector.
-func (r *running) fromPolicy() (o courier.ClientOptions, err error) {
-	l, _, err := file.Source{Path: r.policy, Owner: uint32(max(os.Geteuid(), 0))}.Load()
-	if errors.Is(err, fs.ErrNotExist) {
-		return o, nil
+// said is the file that says which collector the policy wants.
+func (r *running) said() string {
+	if r.policy != "" {
+		return r.policy
 	}
-	if err != nil {
-		return o, err
-	}
-	return fromCollector(l.Policy.Collector)
+	return link.CollectorFile(r.link)
 }
 
-func fromCollector(c policy.Collector) (courier.ClientOptions, error) {
-	o := courier.ClientOptions{URL: c.URL}
+// fromPolicy reads what the policy in force says about the collector, or that of the file that was named.
+func (r *running) fromPolicy() (courier.ClientOptions, error) {
+	c, err := r.collector()
+	if errors.Is(err, fs.ErrNotExist) {
+		return courier.ClientOptions{}, nil
+	}
+	if err != nil {
+		return courier.ClientOptions{}, err
+	}
+	return fromCollector(c)
+}
+
+func (r *running) collector() (link.Collector, error) {
+	if r.policy == "" {
+		return link.LoadCollector(r.said())
+	}
+	l, err := file.Site{Files: file.Source{Path: r.policy, Owner: uint32(max(os.Geteuid(), 0))}}.Load()
+	return link.Collector(l.Policy.Collector), err
+}
+
+func fromCollector(c link.Collector) (o courier.ClientOptions, err error) {
+	o.URL = c.URL
 	if c.CA == "" {
 		return o, nil
 	}
@@ -205,7 +220,7 @@ func fromCollector(c policy.Collector) (courier.ClientOptions, error) {
 // watched tells the files that decide about the collector apart by time and size.
 func (r *running) watched() string {
 	seen := ""
-	for _, path := range []string{r.state.identity() + "/collector.json", r.policy} {
+	for _, path := range []string{r.state.identity() + "/collector.json", r.said()} {
 		if info, err := os.Stat(path); err == nil {
 			seen += fmt.Sprint(info.ModTime().UnixNano(), info.Size())
 		}
@@ -223,7 +238,7 @@ func (r *running) watch(ctx context.Context, before string, end context.CancelCa
 		r.log.Warn("enrolment is noticed late", "err", err)
 	}
 	identity := r.hints(ctx, r.state.identity()+"/collector.json")
-	policies := r.hints(ctx, r.policy)
+	policies := r.hints(ctx, r.said())
 	for r.watched() == before {
 		select {
 		case <-ctx.Done():

@@ -20,9 +20,8 @@ import (
 
 // Defaults of the flags.
 const (
-	defaultState  = "/var/lib/stepaway/courier"
-	defaultLink   = "/run/stepaway/link.sock"
-	defaultPolicy = "/etc/stepaway/policy.yaml"
+	defaultState = "/var/lib/stepaway/courier"
+	defaultLink  = "/run/stepaway/link.sock"
 )
 
 // state is the courier's directory.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -19,22 +18,25 @@ import (
 type place struct {
 	dir string
 	s   Source
-	k   Keep
+	k   Keep // copied for each look, as if the agent had been started again
 }
 
 func aPlace(t *testing.T) place {
 	dir := t.TempDir()
 	must(t, os.MkdirAll(dir+"/etc", 0o755))
 	must(t, os.MkdirAll(dir+"/state", 0o700))
-	return place{dir, Source{dir + "/etc/policy.yaml", self()}, Keep{dir + "/state/good.json"}}
+	return place{dir, Source{dir + "/etc/policy.yaml", self()}, Keep{Path: dir + "/state/good.json", Owner: self()}}
 }
+
+// look is the first look of an agent that was just started.
+func (p place) look() Verdict { return InForce(Site{Files: p.s}, &p.k, time.Now()) }
 
 func (p place) put(t *testing.T, text string) { put(t, p.s.Path, text) }
 
 // want checks one look.
 func (p place) want(t *testing.T, what, from string, limit time.Duration, before time.Duration, err string) {
 	t.Helper()
-	v := InForce(p.s, p.k)
+	v := p.look()
 	if v.From != from || v.Loaded.Policy.Limit != limit {
 		t.Errorf("%s: limit %s from %q, want %s from %q (%v)", what, v.Loaded.Policy.Limit, v.From, limit, from, v.Err)
 	}
@@ -66,7 +68,7 @@ func TestInForce(t *testing.T) {
 	p.want(t, "changed again", "files", 8*m, 15*m, "")
 	must(t, os.Remove(p.s.Path))
 	p.want(t, "deleted", "last good", 8*m, 8*m, "no such file")
-	if v := InForce(p.s, p.k); !errors.Is(v.Err, fs.ErrNotExist) {
+	if v := p.look(); !errors.Is(v.Err, fs.ErrNotExist) {
 		t.Errorf("deleted: %v is not fs.ErrNotExist", v.Err)
 	}
 	must(t, os.RemoveAll(p.dir+"/etc"))
@@ -83,10 +85,10 @@ func TestLastGoodDamaged(t *testing.T) {
 		"cut":    func(t *testing.T, p string) { must(t, os.Truncate(p, 20)) },
 		"empty":  func(t *testing.T, p string) { must(t, os.Truncate(p, 0)) },
 		"null":   func(t *testing.T, p string) { must(t, os.WriteFile(p, []byte("null"), 0o600)) },
-		"none":   func(t *testing.T, p string) { must(t, os.WriteFile(p, []byte("[]"), 0o600)) },
+		"none":   func(t *testing.T, p string) { must(t, os.WriteFile(p, []byte(`{"documents":[]}`), 0o600)) },
 		"number": func(t *testing.T, p string) { must(t, os.WriteFile(p, []byte("7"), 0o600)) },
 		"wrong": func(t *testing.T, p string) {
-			must(t, os.WriteFile(p, []byte(`[{"name":"x","text":"bGltaXQ6IDBz"}]`), 0o600))
+			must(t, os.WriteFile(p, []byte(`{"documents":[{"name":"x","text":"bGltaXQ6IDBz"}]}`), 0o600))
 		},
 		"garbage": func(t *testing.T, p string) {
 			must(t, os.WriteFile(p, []byte(strings.Repeat("\x00\xff", 9000)), 0o600))
@@ -119,8 +121,8 @@ func TestKeepIsPrivateAndWhole(t *testing.T) {
 	old := unix.Umask(0)
 	defer unix.Umask(old)
 	must(t, os.WriteFile(p.k.Path+".new", []byte("left behind"), 0o666))
-	docs := []policy.Document{{Name: "a", Text: []byte("limit: 10m")}, {Name: "b", Text: []byte("\x00\xff")}}
-	must(t, p.k.Save(docs))
+	g := &good{Documents: []policy.Document{{Name: "a", Text: []byte("limit: 10m")}, {Name: "b", Text: []byte("warning: 1m")}}, Signers: []byte("\x00\xff")}
+	must(t, (&Keep{Path: p.k.Path}).save(g))
 	st, err := os.Lstat(p.k.Path)
 	must(t, err)
 	if st.Mode() != 0o600 {
@@ -129,21 +131,53 @@ func TestKeepIsPrivateAndWhole(t *testing.T) {
 	if left, err := os.ReadDir(p.dir + "/state"); err != nil || len(left) != 1 {
 		t.Errorf("left in the directory: %v, %v", left, err)
 	}
-	if _, back, _ := p.k.load(self()); !reflect.DeepEqual(back, docs) {
-		t.Errorf("kept %+v, want %+v", back, docs)
+	if back, err := p.k.load(); err != nil || !back.same(g) {
+		t.Errorf("kept %+v, want %+v: %v", back, g, err)
 	}
-	if _, err := p.k.Load(self()); err == nil {
+	must(t, (&Keep{Path: p.k.Path}).save(&good{Documents: []policy.Document{{Name: "a", Text: []byte("limit: off")}}}))
+	if _, err := (&Keep{Path: p.k.Path, Owner: self()}).Load(); err == nil {
 		t.Error("a wrong policy that was kept is taken")
 	}
 	must(t, os.Remove(p.k.Path))
 	must(t, os.Symlink(p.dir+"/elsewhere", p.k.Path+".new"))
-	must(t, p.k.Save(docs[:1]))
+	must(t, (&Keep{Path: p.k.Path}).save(g))
 	if _, err := os.Lstat(p.dir + "/elsewhere"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("Save wrote through a link: %v", err)
+		t.Errorf("save wrote through a link: %v", err)
 	}
-	if err := (Keep{p.dir + "/gone/good.json"}).Save(docs); err == nil {
+	if err := (&Keep{Path: p.dir + "/gone/good.json"}).save(g); err == nil {
 		t.Error("kept in a directory that is not there")
 	}
+}
+
+// TestTheAgentRemembers: taking the kept file away while the agent runs takes nothing from it.
+func TestTheAgentRemembers(t *testing.T) {
+	p := aPlace(t)
+	p.put(t, "version: 3\nlimit: 10m")
+	p.look()
+	k := p.k
+	InForce(Site{Files: p.s}, &k, time.Now())
+	must(t, os.Remove(p.k.Path))
+	p.put(t, "version: 2\nlimit: 24h")
+	if v := InForce(Site{Files: p.s}, &k, time.Now()); !errors.Is(v.Err, ErrOld) || v.Loaded.Policy.Limit != 10*m {
+		t.Errorf("%+v", v)
+	}
+}
+
+// TestOlderVersions are refused, whatever they say, and the same version again is not older.
+func TestOlderVersions(t *testing.T) {
+	p := aPlace(t)
+	p.put(t, "version: 7\nlimit: 10m")
+	p.want(t, "first", "files", 10*m, 0, "")
+	for _, old := range []string{"version: 6\nlimit: 9m", "version: 0\nlimit: 9m", "limit: 9m", "# nothing"} {
+		p.put(t, old)
+		p.want(t, old, "last good", 10*m, 10*m, "has had version 7")
+	}
+	p.put(t, "version: 7\nlimit: 8m")
+	p.want(t, "same version", "files", 8*m, 10*m, "")
+	p.put(t, "version: 8\nlimit: 8m")
+	p.want(t, "next version", "files", 8*m, 8*m, "")
+	p.put(t, "version: 7\nlimit: 8m")
+	p.want(t, "back", "last good", 8*m, 8*m, "has had version 8")
 }
 
 // TestUnchangedIsNotWrittenAgain: a policy that is looked at often costs no disk.
@@ -168,7 +202,8 @@ func TestDropIns(t *testing.T) {
 	put(t, d+"30.yaml.bak", "limit: 24h")
 	put(t, d+".#40.yaml", "limit: 24h")
 	put(t, d+"README", "no policy")
-	l, docs, err := p.s.Load()
+	l, err := Site{Files: p.s}.Load()
+	docs, _ := p.s.Documents()
 	if err != nil || l.Policy.Limit != 8*m || l.Policy.Action != policy.SignOut || l.Source["limit"] != d+"20.yaml" || len(docs) != 3 {
 		t.Fatalf("%+v, %d documents, %v", l, len(docs), err)
 	}
@@ -228,7 +263,7 @@ func TestTooMuchPolicy(t *testing.T) {
 	for i := range maxFiles + 1 {
 		put(t, fmt.Sprintf("%s%d.yaml", d, i), "")
 	}
-	p.want(t, "many files", "last good", 10*m, 10*m, "257 policy files, at most 256")
+	p.want(t, "many files", "last good", 10*m, 10*m, "257 files, at most 256")
 	must(t, os.Remove(d+"0.yaml"))
 	p.want(t, "fewer", "files", 10*m, 10*m, "")
 	must(t, os.RemoveAll(d))

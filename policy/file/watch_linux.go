@@ -43,12 +43,14 @@ func (s Source) watch(ctx context.Context, settle, absent time.Duration) (<-chan
 }
 
 // watchDirs adds the directories to f, again if need be: each may have come, gone or been replaced.
-// The directory of the file is told of a new policy.d.
+// The directory of the file is told when one of the others is made.
 func (s Source) watchDirs(f *os.File) error {
 	err := addWatch(f, filepath.Dir(s.Path))
-	if err == nil {
-		err = addWatch(f, s.dropInDir())
-		if errors.Is(err, os.ErrNotExist) {
+	for _, dir := range []string{s.dropInDir(), s.approvalsDir()} {
+		if err != nil {
+			return err
+		}
+		if err = addWatch(f, dir); errors.Is(err, os.ErrNotExist) {
 			err = nil
 		}
 	}

@@ -95,7 +95,7 @@ func TestWatchSeesTheNewest(t *testing.T) {
 	p.put(t, "limit: 7m")
 	for end := time.Now().Add(waits); ; {
 		heard(t, "500 changes", changed)
-		if l, _, err := p.s.Load(); err == nil && l.Policy.Limit == 7*m {
+		if l, err := (Site{Files: p.s}).Load(); err == nil && l.Policy.Limit == 7*m {
 			break
 		}
 		if time.Now().After(end) {

@@ -46,7 +46,7 @@ var english = language{
 		policy.Longer: "longer", policy.Earlier: "false", policy.Fewer: "an element less",
 		policy.Replaced: "another value than the one that is set", policy.Change: "any change",
 		policy.Inside:  "an entry less, or a weaker field in one",
-		policy.Outcome: "where any user of any workstation is worse protected", policy.Neither: "no value",
+		policy.Outcome: "where any user of any workstation is worse protected", policy.Neither: "neither way",
 	},
 	earlierWord: "an earlier word",
 }

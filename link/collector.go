@@ -1,0 +1,58 @@
+package link
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Collector is what the policy in force says of the collector. The enforcer alone decides which policy is in force, so it
+// keeps this in a file beside the socket, where the courier finds it also while no enforcer runs.
+type Collector struct {
+	URL string `json:"url"`          // "": the one enrolled at
+	CA  string `json:"ca,omitempty"` // file with its certificate authority; "": the one received at enrolment
+}
+
+// CollectorFile is the file for the socket of that path, in a directory of its own so that watching it costs no wake-ups.
+func CollectorFile(socket string) string {
+	return filepath.Join(filepath.Dir(socket), "policy", "collector.json")
+}
+
+// Save writes the file for everybody to read, whole or not at all. What has not changed is not written again.
+func (c Collector) Save(path string) error {
+	if old, err := LoadCollector(path); err == nil && old == c {
+		return nil
+	}
+	b, err := json.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("tell the courier of the collector: %w", err)
+	}
+	err = os.Mkdir(filepath.Dir(path), 0o755)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		err = os.WriteFile(path+".new", b, 0o644)
+	}
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return fmt.Errorf("tell the courier of the collector: %w", err)
+	}
+	return nil
+}
+
+// LoadCollector reads the file; fs.ErrNotExist while no enforcer has written it. Its directory must be one that only the
+// enforcer writes.
+func LoadCollector(path string) (Collector, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Collector{}, fmt.Errorf("collector by policy: %w", err)
+	}
+	var c Collector
+	if err := json.Unmarshal(b, &c); err != nil {
+		return Collector{}, fmt.Errorf("collector by policy: %s: %w", path, err)
+	}
+	return c, nil
+}
