@@ -55,7 +55,9 @@ func FromRegistry(values []RegistryValue) (Document, error) {
 		return Document{}, Problems{{File: RegistryName, Text: fmt.Sprintf("more than %d values or %d KiB", MaxRegistryValues, MaxFile>>10)}}
 	}
 	for _, v := range ordered(values) {
-		r.add(v)
+		if !v.empty() {
+			r.add(v)
+		}
 	}
 	r.addEntries()
 	if len(r.root.Content) > 0 {
@@ -170,6 +172,11 @@ func (r *reading) addCell(v RegistryValue, d Definition, field string) {
 		return
 	}
 	r.cells = append(r.cells, cell{d.Key, field, v.Name, n})
+}
+
+// empty is a key's default value without a text, as some programs leave it behind.
+func (v RegistryValue) empty() bool {
+	return v.Name == "" && v.Type == RegistrySZ && strings.Trim(string(v.Data), "\x00") == ""
 }
 
 // named refuses a name that could not be said or told apart.

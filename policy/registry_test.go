@@ -55,6 +55,7 @@ func TestFromRegistryTakes(t *testing.T) {
 		set    func(*Policy)
 	}{
 		"nothing":              {nil, func(*Policy) {}},
+		"empty defaults":       {[]RegistryValue{sz("", ""), sz(`lock\`, ""), regValue("", RegistrySZ, nil)}, func(*Policy) {}},
 		"seconds":              {[]RegistryValue{dword("limit", 600)}, func(p *Policy) { p.Limit = 10 * time.Minute }},
 		"a duration in words":  {[]RegistryValue{sz("limit", "90s")}, func(p *Policy) { p.Limit = 90 * time.Second }},
 		"no time":              {[]RegistryValue{dword("warning", 0)}, func(p *Policy) { p.Warning = 0 }},
