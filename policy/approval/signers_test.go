@@ -128,6 +128,20 @@ func TestProblemsOfSigners(t *testing.T) {
 	}
 }
 
+func TestSignersSum(t *testing.T) {
+	for text, want := range map[string]string{
+		"":    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+		"abc": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+	} {
+		if got := SignersSum([]byte(text)); got != want {
+			t.Errorf("%q: %s", text, got)
+		}
+	}
+	if got := SignersSum(nil); got != NoSigners || !sum(got) {
+		t.Errorf("no file: %s", got)
+	}
+}
+
 // TestPatternsAreNeverSlow: a pattern made to try every way of matching is done at once.
 func TestPatternsAreNeverSlow(t *testing.T) {
 	began := time.Now()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -19,6 +20,15 @@ const MaxFile = 16 << 10
 
 // NoSigners stands in a statement for a policy that names no allowed signers' file.
 const NoSigners = "0000000000000000000000000000000000000000000000000000000000000000"
+
+// SignersSum is how a statement names the content of the allowed signers' file; nil is no file.
+func SignersSum(text []byte) string {
+	if text == nil {
+		return NoSigners
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
 
 // Act is what somebody says of a policy.
 type Act string

@@ -57,6 +57,7 @@ func (o outcome) fails(t *testing.T, line []string, code int, want ...string) {
 // commands are all there are, with the least that they need.
 var commands = [][]string{
 	{"agent", "run"}, {"agent", "status"}, {"agent", "policy"}, {"agent", "policy", "show"}, {"agent", "policy", "check"},
+	{"agent", "policy", "sign"}, {"agent", "policy", "approve"},
 	{"agent", "install"}, {"agent", "uninstall"}, {"agent", "version"},
 	{"courier", "run"}, {"courier", "enroll"}, {"courier", "audit"}, {"courier", "audit", "verify"}, {"courier", "audit", "export"},
 	{"courier", "status"}, {"courier", "version"},
@@ -125,7 +126,8 @@ func TestCommandsThatContradictOrMakeNoSense(t *testing.T) {
 		{[]string{"agent", "policy", "check"}, "FILE is missing"},
 		{[]string{"agent", "policy", "check", ""}, "name the policy file"},
 		{[]string{"agent", "policy", "check", "a", "b"}, `"b"`},
-		{[]string{"agent", "policy", "sign"}, "not in this release"},
+		{[]string{"agent", "policy", "sign"}, "FILE is missing"},
+		{[]string{"agent", "policy", "approve", "p.yaml", "--as", "a"}, "--key FILE is missing"},
 		{[]string{"courier", "run", "--state="}, "--state is empty"},
 		{[]string{"courier", "run", "--link="}, "--link is empty"},
 		{[]string{"courier", "status", "--state", ""}, "--state is empty"},
