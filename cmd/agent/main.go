@@ -20,7 +20,8 @@ func main() {
 	os.Exit(cmdline.Program{Name: self, About: "secures a workstation when its user steps away", Verbs: []cmdline.Verb{
 		{Name: "run", Line: "enforce; under the service manager or in front", Run: run},
 		{Name: "status", Line: "sessions, deadlines, where input is read and why", Run: status},
-		{Name: "policy", Line: "show or check the policy", Run: policyVerb},
+		policyVerb,
+		stateVerb,
 		{Name: "install", Line: "register the service on this machine", Run: install},
 		{Name: "uninstall", Line: "take the service off this machine", Run: uninstall},
 		cmdline.VersionVerb(self, version),

@@ -24,3 +24,6 @@ func (p paths) make() error {
 }
 
 func (p paths) lastInput() string { return filepath.Join(p.runtime, "input.json") }
+
+// groups is where the groups that users had last are kept.
+func (p paths) groups() string { return filepath.Join(p.state, "groups.json") }

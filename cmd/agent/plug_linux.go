@@ -60,7 +60,7 @@ func (a *agent) sessions() source {
 	if a.flags.session {
 		return ownSession{}
 	}
-	return &logins{changed: make(chan struct{}, 1)}
+	return &logins{changed: make(chan struct{}, 1), o: logind.Options{Groups: a.paths.groups(), Log: a.log}}
 }
 
 // ownSession is the caller's own session, for run --session.
@@ -80,6 +80,7 @@ func (ownSession) Close()                   {}
 // logins asks logind, connecting when it is there: the agent may start before the bus.
 type logins struct {
 	changed chan struct{}
+	o       logind.Options
 	mu      sync.Mutex
 	logind  *logind.Logind
 }
@@ -98,7 +99,7 @@ func (l *logins) connected(ctx context.Context) (*logind.Logind, error) {
 	if l.logind != nil {
 		return l.logind, nil
 	}
-	d, err := logind.Dial(ctx)
+	d, err := l.o.Dial(ctx)
 	if err == nil {
 		l.logind = d
 	}

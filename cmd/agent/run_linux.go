@@ -91,8 +91,7 @@ func (a *agent) run(ctx context.Context) error {
 	store := newStore(a.paths.lastInput(), a.log)
 	defer store.Close()
 	outbox := link.NewOutbox(newRun())
-	source := file.Source{Path: a.paths.policy, Owner: uint32(os.Geteuid())}
-	policies, first := a.policies(ctx, source)
+	policies, first := a.policies(ctx)
 	ladder := a.ladder(sessions)
 	e := enforce.New(enforce.Options{
 		Clock: systemClock{}, Timer: wake{timer, a.log}, Sessions: sessions, Inputs: sight{inputs},
@@ -124,6 +123,7 @@ func (a *agent) serve(ctx context.Context, e *enforce.Enforcer, outbox *link.Out
 	if _, err := sdnotify.Send(sdnotify.Ready); err != nil {
 		a.log.Error("service manager not told", "error", err)
 	}
+	a.audit(ctx, e)
 	e.Run(ctx)
 	drain(outbox)
 	if a.stopCourier != nil {
@@ -188,23 +188,21 @@ func alive() {
 	go func() { _, _ = sdnotify.Send(sdnotify.Alive) }()
 }
 
-// look reads the policy once for the start.
-func (a *agent) look(s file.Source) enforce.PolicyNews {
-	return a.news(file.InForce(s, file.Keep{Path: a.paths.lastGood()}))
-}
-
 // policies looks at the policy for the start, and again after every change on disk and every SIGHUP. It watches before
 // it looks, so no change is missed, and never looks twice at once.
-func (a *agent) policies(ctx context.Context, s file.Source) (<-chan enforce.PolicyNews, enforce.PolicyNews) {
-	changed, err := s.Watch(ctx)
+func (a *agent) policies(ctx context.Context) (<-chan enforce.PolicyNews, enforce.PolicyNews) {
+	owner := uint32(os.Geteuid())
+	site, keep := policySite(a.paths.policy, owner), &file.Keep{Path: a.paths.lastGood(), Owner: owner}
+	look := func() enforce.PolicyNews { return a.news(file.InForce(site, keep, time.Now())) }
+	changed, err := site.Watch(ctx)
 	if err != nil {
 		a.log.Warn("policy is read again only on SIGHUP", "error", err)
 	}
-	first := a.look(s)
-	return a.lookAgain(ctx, s, changed), first
+	first := look()
+	return a.lookAgain(ctx, look, changed), first
 }
 
-func (a *agent) lookAgain(ctx context.Context, s file.Source, changed <-chan struct{}) <-chan enforce.PolicyNews {
+func (a *agent) lookAgain(ctx context.Context, look func() enforce.PolicyNews, changed <-chan struct{}) <-chan enforce.PolicyNews {
 	out := make(chan enforce.PolicyNews)
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -214,15 +212,11 @@ func (a *agent) lookAgain(ctx context.Context, s file.Source, changed <-chan str
 			select {
 			case <-ctx.Done():
 				return
-			case _, open := <-changed:
-				if !open {
-					changed = nil
-					continue
-				}
+			case <-changed:
 			case <-hup:
 			}
 			select {
-			case out <- a.look(s):
+			case out <- look():
 			case <-ctx.Done():
 				return
 			}
@@ -234,5 +228,12 @@ func (a *agent) lookAgain(ctx context.Context, s file.Source, changed <-chan str
 // news turns a verdict into what the loop takes, and logs what is wrong.
 func (a *agent) news(v file.Verdict) enforce.PolicyNews {
 	a.logPolicy(v)
-	return enforce.PolicyNews{Loaded: v.Loaded, Before: v.Before, Code: codeOf(v)}
+	if err := link.Collector(v.Loaded.Policy.Collector).Save(link.CollectorFile(a.paths.socket)); err != nil {
+		a.log.Error("events go where they went", "error", err)
+	}
+	n := enforce.PolicyNews{Loaded: v.Loaded, Before: v.Before, Code: codeOf(v), Waiting: v.Waiting, Also: v.Also}
+	if v.Approved != nil {
+		n.Author, n.Approver = v.Approved.Author, v.Approved.Approver
+	}
+	return n
 }

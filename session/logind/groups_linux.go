@@ -1,13 +1,12 @@
 package logind
 
 import (
-	"bytes"
 	"context"
-	"os/exec"
+	"errors"
+	"fmt"
 	"os/user"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,48 +15,49 @@ import (
 )
 
 const (
-	getent      = "/usr/bin/getent"
 	groupsFresh = 5 * time.Minute // how long an answer is used before it is asked for again
 	groupsAgain = 30 * time.Second
-	askLimit    = 2 * time.Second // for one run of getent
 	maxGroups   = 512
 	maxUsers    = 1024 // whose groups are kept
 )
 
 // groups finds the groups of users in the background: a directory server may take its time, and no snapshot waits for
-// it. The agent is static and has no NSS of its own, so beyond /etc/group it asks getent.
+// it. The agent is static and has no NSS of its own, so beyond /etc/group it asks getent. What was known last stands in
+// for what is not answered.
 type groups struct {
 	ctx     context.Context
 	changed func()
 	work    sync.WaitGroup
+	last    *lastKnown
 
 	mu    sync.Mutex
 	known map[uint32]*membership
 }
 
 type membership struct {
+	user   string
 	names  []string
 	asked  time.Time
 	asking bool
 }
 
 func newGroups(ctx context.Context, changed func()) *groups {
-	return &groups{ctx: ctx, changed: changed, known: map[uint32]*membership{}}
+	return &groups{ctx: ctx, changed: changed, last: &lastKnown{}, known: map[uint32]*membership{}}
 }
 
 func (g *groups) wait() { g.work.Wait() }
 
 // of returns what is known of the groups of a session's user, and has it looked up when that is old. The first
-// answer comes from this machine's own files alone.
+// answer comes from this machine's own files and from what was known last.
 func (g *groups) of(s session.Session) []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	m := g.known[s.UID]
-	if m == nil {
+	if m == nil || m.user != s.User {
 		if len(g.known) >= maxUsers {
 			clear(g.known)
 		}
-		m = &membership{names: localGroups(s.User)}
+		m = &membership{user: s.User, names: union(localGroups(s.User), g.last.of(s.UID, s.User, time.Now()))}
 		g.known[s.UID] = m
 	}
 	if !m.asking && time.Since(m.asked) > groupsFresh && g.ctx.Err() == nil {
@@ -67,15 +67,23 @@ func (g *groups) of(s session.Session) []string {
 	return slices.Clone(m.names)
 }
 
-// ask looks a user's groups up and keeps the old ones if that brings none.
+// ask looks a user's groups up. What was known last and is not answered stays.
 func (g *groups) ask(s session.Session, m *membership) {
-	names := g.lookUp(s)
+	now := time.Now()
+	before := g.last.of(s.UID, s.User, now)
+	ctx, cancel := context.WithTimeout(g.ctx, askInAll)
+	defer cancel()
+	d := &directory{ctx: ctx}
+	fresh, answered := d.lookUp(s.UID, s.User, sessionGroups(s))
+	names := union(fresh, d.unanswered(s.User, before, fresh, answered, g.last.wasLocal(s.UID)))
+	if g.ctx.Err() == nil {
+		g.last.keep(s.UID, s.User, fresh, names, now)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	m.asking, m.asked = false, time.Now()
-	if len(names) == 0 {
+	if !answered {
 		m.asked = m.asked.Add(groupsAgain - groupsFresh)
-		return
 	}
 	if !slices.Equal(names, m.names) {
 		m.names = names
@@ -83,16 +91,14 @@ func (g *groups) ask(s session.Session, m *membership) {
 	}
 }
 
-// lookUp unites what the account has in the directory with what the session's processes were given at logon.
-func (g *groups) lookUp(s session.Session) []string {
-	ids := append(sessionGroups(s), g.initGroups(s.User)...)
-	names := localGroups(s.User)
-	for _, id := range ids[:min(len(ids), maxGroups)] {
-		if name := g.name(id); name != "" && !slices.Contains(names, name) {
-			names = append(names, name)
+// union appends to a what only b has.
+func union(a, b []string) []string {
+	for _, name := range b {
+		if !slices.Contains(a, name) && len(a) < maxGroups {
+			a = append(a, name)
 		}
 	}
-	return names
+	return a
 }
 
 // localGroups reads /etc/passwd and /etc/group, primary group first.
@@ -126,39 +132,36 @@ func sessionGroups(s session.Session) []uint32 {
 	return nil
 }
 
-// initGroups asks the name service which groups an account has.
-func (g *groups) initGroups(name string) []uint32 {
-	if name == "" || strings.HasPrefix(name, "-") {
-		return nil
-	}
-	fields := strings.Fields(g.getent("initgroups", name))
-	var ids []uint32
-	for _, f := range fields[min(1, len(fields)):] {
-		if id, err := strconv.ParseUint(f, 10, 32); err == nil {
-			ids = append(ids, uint32(id))
-		}
-	}
-	return ids
-}
+// ErrUnknownUser is the error of a user whom neither the name service knows nor anything that is kept.
+var ErrUnknownUser = errors.New("no such user")
 
-func (g *groups) name(id uint32) string {
-	text := strconv.FormatUint(uint64(id), 10)
-	if grp, err := user.LookupGroupId(text); err == nil {
-		return grp.Name
-	}
-	name, _, _ := strings.Cut(g.getent("group", text), ":")
-	return plain(strings.TrimSpace(name))
-}
-
-// getent runs one lookup with an empty environment; "" when it finds nothing or takes too long.
-func (g *groups) getent(database, key string) string {
-	ctx, cancel := context.WithTimeout(g.ctx, askLimit)
+// GroupsOf asks at once for the groups of a user, as the agent would for a session of his that has no process yet. The
+// source says where they come from: "name service", "last known", or both. An error names what was asked in vain.
+func (o Options) GroupsOf(ctx context.Context, name string) (names []string, source string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askInAll)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, getent, database, key)
-	var out bytes.Buffer
-	cmd.Env, cmd.Dir, cmd.Stdout, cmd.WaitDelay = []string{}, "/", &out, askLimit
-	if err := cmd.Run(); err != nil {
-		return ""
+	last, now := &lastKnown{path: o.Groups}, time.Now()
+	d := &directory{ctx: ctx}
+	a, r := d.account(name)
+	if r != found {
+		uid, known := last.uid(name, now)
+		switch {
+		case known:
+			return last.of(uid, name, now), "last known", nil
+		case r == missing:
+			return nil, "", fmt.Errorf("groups of %s: %w", strconv.Quote(name), ErrUnknownUser)
+		}
+		return nil, "", fmt.Errorf("groups of %s: the name service does not answer", strconv.Quote(name))
 	}
-	return out.String()
+	fresh, answered := d.lookUp(a.uid, name, nil)
+	kept := d.unanswered(name, last.of(a.uid, name, now), fresh, answered, last.wasLocal(a.uid))
+	if len(kept) > 0 {
+		return union(fresh, kept), "name service, last known", nil
+	}
+	return fresh, "name service", nil
+}
+
+// GroupsOf is that of Options without anything kept.
+func GroupsOf(ctx context.Context, name string) (names []string, source string, err error) {
+	return Options{}.GroupsOf(ctx, name)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"slices"
 	"sync"
@@ -38,8 +39,17 @@ type Logind struct {
 	conn *dbus.Conn // nil while down
 }
 
+// Options are what a connection may be given. The zero value is good.
+type Options struct {
+	Groups string       // file in which the groups of users are kept over restarts; "": they are not
+	Log    *slog.Logger // for what is wrong with it; nil: not said
+}
+
+// Dial is that of Options without any.
+func Dial(ctx context.Context) (*Logind, error) { return Options{}.Dial(ctx) }
+
 // Dial connects to the system bus; the context bounds the first attempt only. Close what it returns.
-func Dial(ctx context.Context) (*Logind, error) {
+func (o Options) Dial(ctx context.Context) (*Logind, error) {
 	conn, signals, err := connect(ctx)
 	if err != nil {
 		return nil, err
@@ -47,6 +57,7 @@ func Dial(ctx context.Context) (*Logind, error) {
 	lasting, stop := context.WithCancel(context.Background())
 	l := &Logind{changed: make(chan struct{}, 1), stop: stop, ended: make(chan struct{}), conn: conn}
 	l.facts = newFacts(lasting, l.hint)
+	l.facts.groups.last = &lastKnown{path: o.Groups, log: o.Log}
 	go l.listen(lasting, conn, signals)
 	return l, nil
 }

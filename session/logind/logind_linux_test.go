@@ -267,11 +267,12 @@ func TestGroupsOfRoot(t *testing.T) {
 	if !slices.Contains(first, "root") {
 		t.Errorf("at first sight: %v", first)
 	}
-	if name := g.name(0); name != "root" {
+	d := &directory{ctx: t.Context()}
+	if name := d.groupName(0); name != "root" {
 		t.Errorf("group 0 is %q", name)
 	}
-	if ids := g.initGroups("-s"); ids != nil {
-		t.Errorf("an account named like an option: %v", ids)
+	if out, r := d.get("initgroups", "-s"); out != "" || r != silent || d.mute {
+		t.Errorf("an account named like an option: %q, %v", out, r)
 	}
 	if s := plain("a\x1b]0;b\n" + strconv.Itoa(1)); s != "a]0;b1" {
 		t.Errorf("%q", s)

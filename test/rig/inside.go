@@ -47,7 +47,7 @@ func testBinary(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "rig-test")
 	args, cgo := []string{"test", "-c", "-o", path}, "CGO_ENABLED=0"
 	if raceDetector {
-		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
+		args, cgo = append(args, "-race", "-tags", "osusergo"), "CGO_ENABLED=1" // users and groups as in a static program
 	}
 	cmd := exec.Command(Tool(t, "go"), append(args, ".")...)
 	cmd.Env = append(os.Environ(), cgo)
