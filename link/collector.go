@@ -30,17 +30,28 @@ func (c Collector) Save(path string) error {
 	if err != nil {
 		return fmt.Errorf("tell the courier of the collector: %w", err)
 	}
-	err = os.Mkdir(filepath.Dir(path), 0o755)
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		err = os.WriteFile(path+".new", b, 0o644)
-	}
-	if err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	if err != nil {
+	if err := writeReadable(path, b); err != nil {
 		return fmt.Errorf("tell the courier of the collector: %w", err)
 	}
 	return nil
+}
+
+// writeReadable makes the directory and the file for everybody to read, whatever mask the service has.
+func writeReadable(path string, b []byte) error {
+	dir, tmp := filepath.Dir(path), path+".new"
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(tmp, b, 0o644); err != nil {
+		return err
+	}
+	if err := os.Chmod(tmp, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
 }
 
 // LoadCollector reads the file; fs.ErrNotExist while no enforcer has written it. Its directory must be one that only the

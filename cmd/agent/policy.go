@@ -96,11 +96,24 @@ func policyCheck(_ context.Context, args []string) error {
 	if err != nil {
 		return explain(err)
 	}
-	for _, a := range l.Policy.Advice() {
+	for _, a := range advice(l) {
 		fmt.Println("note:", a)
 	}
 	fmt.Println("ok: this policy would be taken; hash", l.Policy.Hash())
 	return nil
+}
+
+// advice is what is unwise in a policy, and in the file of signers that it names.
+func advice(l policy.Loaded) []string {
+	out := l.Policy.Advice()
+	_, wrong, err := fileAlone("").Signers(&l.Policy)
+	if err != nil {
+		out = append(out, "approval.allowed_signers: not here, or not usable: "+err.Error())
+	}
+	for _, p := range wrong {
+		out = append(out, fmt.Sprintf("%s:%d: %s", l.Policy.Approval.AllowedSigners, p.Line, p.Text))
+	}
+	return out
 }
 
 func checkJSON(l policy.Loaded, err error) error {
@@ -110,7 +123,7 @@ func checkJSON(l policy.Loaded, err error) error {
 	}
 	out := map[string]any{"ok": err == nil, "problems": append([]policy.Problem{}, ps...)}
 	if err == nil {
-		out["hash"], out["notes"] = l.Policy.Hash(), append([]string{}, l.Policy.Advice()...)
+		out["hash"], out["notes"] = l.Policy.Hash(), append([]string{}, advice(l)...)
 	}
 	if e := printJSON(out); e != nil {
 		return e

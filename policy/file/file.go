@@ -39,7 +39,7 @@ type Source struct {
 // policy.d is fs.ErrNotExist.
 func (s Source) Documents() ([]policy.Document, error) {
 	var docs []policy.Document
-	text, err := readTrusted(s.Path, s.Owner, policy.MaxFile+1)
+	text, err := trusted.Read(s.Path, s.Owner, policy.MaxFile+1)
 	switch {
 	case err == nil:
 		docs = append(docs, policy.Document{Name: s.Path, Text: text})
@@ -52,7 +52,7 @@ func (s Source) Documents() ([]policy.Document, error) {
 	}
 	size := len(text)
 	for _, path := range more {
-		text, err := readTrusted(path, s.Owner, policy.MaxFile+1)
+		text, err := trusted.Read(path, s.Owner, policy.MaxFile+1)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("%s went while it was being read", path) // not a policy that is missing
 		}
@@ -74,7 +74,7 @@ func (s Source) dropIns() ([]string, error) { return s.listed(s.dropInDir(), ".y
 
 // listed lists the files of a directory that end so, in the order of their names; none where it is not there.
 func (s Source) listed(dir, ending string) ([]string, error) {
-	err := trustedDirs(dir, s.Owner) // a stranger who may write it could take files away
+	err := trusted.Dirs(dir, s.Owner) // a stranger who may write it could take files away
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -3,8 +3,6 @@ package file
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +13,7 @@ import (
 
 	"stepaway/policy"
 	"stepaway/policy/approval"
+	"stepaway/trusted"
 )
 
 // Errors of a policy that is right by itself and is not taken.
@@ -77,12 +76,34 @@ func (s Site) load() (*good, error) {
 	}
 	g := &good{Documents: docs, loaded: l}
 	if path := l.Policy.Approval.AllowedSigners; path != "" {
-		g.Signers, err = readTrusted(path, s.Files.Owner, policy.MaxFile)
+		g.Signers, err = s.Files.signers(path)
 		if err != nil && l.Policy.Approval.Required {
 			return nil, fmt.Errorf("approval.allowed_signers: %w", err)
 		}
 	}
 	return g, nil
+}
+
+// signers reads the allowed signers' file; nil beside an error.
+func (s Source) signers(path string) ([]byte, error) {
+	text, err := trusted.Read(path, s.Owner, approval.MaxSigners+1)
+	if err == nil && len(text) > approval.MaxSigners {
+		return nil, fmt.Errorf("%s: larger than %d KiB", path, approval.MaxSigners>>10)
+	}
+	return text, err
+}
+
+// Signers tells who may sign by the file that the policy names, and which of its lines do not count and why.
+func (s Site) Signers(p *policy.Policy) (approval.Signers, []approval.Problem, error) {
+	if p.Approval.AllowedSigners == "" {
+		return approval.Signers{}, nil, nil
+	}
+	text, err := s.Files.signers(p.Approval.AllowedSigners)
+	if err != nil {
+		return approval.Signers{}, nil, err
+	}
+	who, wrong := approval.ParseSigners(text)
+	return who, wrong, nil
 }
 
 // Watch tells of a change of any layer. The error names the layers that cannot be watched; the others are.
@@ -191,6 +212,9 @@ func (g *good) weigh(v *Verdict, s Site, next *good, now time.Time) {
 		return
 	}
 	who, err := g.approved(s, next, now)
+	if is, was := next.loaded.Policy.Version, g.loaded.Policy.Version; err == nil && is <= was { // or an old approval were good again
+		err = fmt.Errorf("version %d is in force and the policy asked for has %d; write a higher one and have that signed", was, is)
+	}
 	if err != nil {
 		v.Also, v.Waiting = nil, weaker
 		v.Err = fmt.Errorf("%w (%s): %w", ErrUnapproved, keysOf(weaker), err)
@@ -208,7 +232,7 @@ func (g *good) approved(s Site, next *good, now time.Time) (approval.Approved, e
 	}
 	p := &next.loaded.Policy
 	return approval.Check(files, signers, approval.Wanted{
-		Hash: p.Hash(), Version: p.Version, Group: g.loaded.Policy.Approval.Group, Signers: SignersSum(next.Signers), Now: now})
+		Hash: p.Hash(), Version: p.Version, Group: g.loaded.Policy.Approval.Group, Signers: approval.SignersSum(next.Signers), Now: now})
 }
 
 // approvals reads what lies in the directory beside the policy.
@@ -219,7 +243,7 @@ func (s Source) approvals() ([]approval.File, error) {
 	}
 	var out []approval.File
 	for _, path := range paths {
-		text, err := readTrusted(path, s.Owner, approval.MaxFile+1)
+		text, err := trusted.Read(path, s.Owner, approval.MaxFile+1)
 		if err != nil {
 			return nil, err
 		}
@@ -230,16 +254,7 @@ func (s Source) approvals() ([]approval.File, error) {
 
 func (s Source) approvalsDir() string { return filepath.Join(filepath.Dir(s.Path), "approvals") }
 
-// SignersSum is how a statement names the content of the allowed signers' file; nil is none.
-func SignersSum(text []byte) string {
-	if text == nil {
-		return strings.Repeat("0", 2*sha256.Size)
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
-}
-
-func brief(signers []byte) string { return SignersSum(signers)[:12] }
+func brief(signers []byte) string { return approval.SignersSum(signers)[:12] }
 
 func keysOf(rs []policy.Relaxation) string {
 	var keys []string

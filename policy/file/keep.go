@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"stepaway/policy"
+	"stepaway/trusted"
 )
 
 // Keep holds the last good policy: in memory while the agent runs, and for its next start in a file that only its owner
@@ -40,7 +41,7 @@ func (k *Keep) load() (*good, error) {
 	if k.last != nil {
 		return k.last, nil
 	}
-	b, err := readTrusted(k.Path, k.Owner, 3*maxBytes)
+	b, err := trusted.Read(k.Path, k.Owner, 3*maxBytes)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,6 +58,7 @@ func (o outcome) fails(t *testing.T, line []string, code int, want ...string) {
 // commands are all there are, with the least that they need.
 var commands = [][]string{
 	{"agent", "run"}, {"agent", "status"}, {"agent", "policy"}, {"agent", "policy", "show"}, {"agent", "policy", "check"},
+	{"agent", "policy", "diff"}, {"agent", "policy", "schema"}, {"agent", "policy", "sign"}, {"agent", "policy", "approve"},
 	{"agent", "policy", "sign"}, {"agent", "policy", "approve"},
 	{"agent", "install"}, {"agent", "uninstall"}, {"agent", "version"},
 	{"courier", "run"}, {"courier", "enroll"}, {"courier", "audit"}, {"courier", "audit", "verify"}, {"courier", "audit", "export"},
@@ -346,5 +348,62 @@ func TestPolicyCheck(t *testing.T) {
 				t.Errorf("--json: %v: %+v", err, o)
 			}
 		})
+	}
+}
+
+// TestPolicyShowSaysWhatHoldsForAUser asks for root, whom every system has in a group of his name.
+func TestPolicyShowSaysWhatHoldsForAUser(t *testing.T) {
+	t.Parallel()
+	path := writePolicy(t, t.TempDir(), `limit: 12m
+class: ward
+classes: [{name: ward, action: sign-out}]
+roles: [{name: admin, groups: [root], limit: 4m}, {name: other, groups: [nobody-has-this], limit: 1m}]
+`, 0o600)
+	o := call(t, 0, "agent", "policy", "show", "--policy", path, "--user", "root", "--json")
+	var s struct {
+		User    string
+		Groups  []string
+		InForce []struct{ Key, Value, From string } `json:"in_force"`
+	}
+	if err := json.Unmarshal([]byte(o.out), &s); err != nil || o.code != 0 || s.User != "root" || !slices.Contains(s.Groups, "root") {
+		t.Fatalf("%v: %+v", err, o)
+	}
+	got := map[string]string{}
+	for _, p := range s.InForce {
+		got[p.Key] = p.Value + " by " + p.From
+	}
+	for key, want := range map[string]string{"limit": "4m by role admin", "warning": "2m by half of the limit", "action": "sign-out by class ward",
+		"stages.close_clients_after": "never by stages.close_clients_after", "stages.sign_out_after": "never by stages.sign_out_after"} {
+		if got[key] != want {
+			t.Errorf("%s is %q, want %q", key, got[key], want)
+		}
+	}
+	if o := call(t, 0, "agent", "policy", "show", "--policy", path, "--user", "nobody-of-this-name"); o.code != 1 || !strings.Contains(o.bad, "nobody-of-this-name") {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestPolicyDiffSaysWhatIsWeaker(t *testing.T) {
+	t.Parallel()
+	strict := writePolicy(t, t.TempDir(), "limit: 10m\nwarning: 1m\n", 0o600)
+	weak := writePolicy(t, t.TempDir(), "limit: 20m\nwarning: 2m\nroles: [{name: a, groups: [g], action: close-clients}]\n", 0o600)
+	var d struct {
+		Changed []struct{ Key, Old, New any }
+		Weaker  []policy.Relaxation
+	}
+	o := call(t, 0, "agent", "policy", "diff", "--json", strict, weak)
+	if err := json.Unmarshal([]byte(o.out), &d); err != nil || o.code != 1 || len(d.Changed) != 3 || len(d.Weaker) != 2 ||
+		d.Weaker[0] != (policy.Relaxation{Key: "limit", Old: "10m", New: "20m"}) || d.Weaker[1].Key != "roles.action" {
+		t.Errorf("%v: %+v of %+v", err, d, o)
+	}
+	if o := call(t, 0, "agent", "policy", "diff", weak, strict); o.code != 0 || !strings.Contains(o.out, "nothing is weaker") {
+		t.Errorf("%+v", o)
+	}
+	if o := call(t, 0, "agent", "policy", "diff", strict, strict); o.code != 0 || !strings.Contains(o.out, "no difference") {
+		t.Errorf("%+v", o)
+	}
+	bad := writePolicy(t, t.TempDir(), "limit: never\nfoo: 1\n", 0o600)
+	if o := call(t, 0, "agent", "policy", "diff", strict, bad); o.code != 1 || strings.Count(o.bad, "policy.yaml:") != 2 {
+		t.Errorf("%+v", o)
 	}
 }

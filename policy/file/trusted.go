@@ -1,9 +1,0 @@
-package file
-
-import "stepaway/trusted"
-
-// What is believed of a file is said in package trusted.
-var (
-	readTrusted = trusted.Read
-	trustedDirs = trusted.Dirs
-)
