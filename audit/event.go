@@ -125,7 +125,7 @@ type Facts struct {
 	Attempt int    `json:"attempt,omitempty"`  // 1.. of this deadline
 	Source  Label  `json:"source,omitempty"`   // where input is read: evdev, x11, tty, none; or who approved
 	Client  Label  `json:"client,omitempty"`   // the policy's name of an EHR client
-	Key     Label  `json:"key,omitempty"`      // a policy key, or an item of the installation
+	Key     Label  `json:"key,omitempty"`      // a policy key, an item of the installation, or a device
 	Old     Label  `json:"old,omitempty"`      // its value before
 	New     Label  `json:"new,omitempty"`      // its value after
 	Count   int64  `json:"count,omitempty"`    // how many: processes, lost events

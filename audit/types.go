@@ -1,5 +1,10 @@
 package audit
 
+import (
+	"maps"
+	"slices"
+)
+
 // The event types. A released type never changes its meaning.
 const (
 	AgentStart         Type = "agent.start"
@@ -47,6 +52,9 @@ const (
 	CollectorDown      Type = "collector.down"
 	CollectorUp        Type = "collector.up"
 	CertificateRenewed Type = "certificate.renewed"
+	CertificateIssued  Type = "certificate.issued"  // by the collector, to a device that enrolled
+	CertificateRevoked Type = "certificate.revoked" // at the collector, by an administrator
+	IdentityShared     Type = "identity.shared"     // the collector saw one device in two places
 	CommandAccepted    Type = "command.accepted"
 	CommandRefused     Type = "command.refused"
 	TamperSeen         Type = "tamper.seen"
@@ -70,9 +78,13 @@ var severities = map[Type]Severity{
 	ClockJump: Warning, PowerSuspend: Info, PowerResume: Info,
 	SpoolGap: Alert, SpoolFull: Alert, SpoolQuarantined: Alert, SpoolRollback: Alert,
 	CollectorDown: Warning, CollectorUp: Info, CertificateRenewed: Info,
+	CertificateIssued: Info, CertificateRevoked: Warning, IdentityShared: Alert,
 	CommandAccepted: Warning, CommandRefused: Alert, TamperSeen: Alert,
 	StateRecorded: Info, StateDrifted: Alert, StateApproved: Warning,
 }
+
+// Types lists every type there is, in order.
+func Types() []Type { return slices.Sorted(maps.Keys(severities)) }
 
 // SeverityOf answers the severity a type is recorded with, and whether the type exists.
 func SeverityOf(t Type) (Severity, bool) {

@@ -5,31 +5,16 @@
 // body under the same number is a fork of the device's history: it is kept aside and never acknowledged, and
 // so is everything that does not continue what is held. Nothing is acknowledged beyond a hole, unless the
 // device shows this collector's own signature for what is missing. A store that fails answers 503 and the
-// courier comes again. Nothing is kept in memory that another collector on the same store would need.
+// courier comes again. Nothing is kept in memory that another collector on the same store would need. Events leave the
+// store by the rule of retention alone, which leaves a signed record of each run of them.
 package collector
 
 import (
-	"context"
 	"errors"
 	"time"
 
 	"stepaway/audit"
 )
-
-// Store keeps events. Every method may be called from any goroutine and by several processes at once.
-type Store interface {
-	// AddToken makes a one-time token known, by the hash of its secret.
-	AddToken(ctx context.Context, t Token) error
-	// UseToken spends a token and notes its device as enrolled, or fails with ErrToken.
-	UseToken(ctx context.Context, hash string, now time.Time) (audit.Label, error)
-	// Take stores what continues the device's epoch and answers what is then held, durably.
-	Take(ctx context.Context, a Arrival) (Held, error)
-	// Devices answers every device, with its epochs.
-	Devices(ctx context.Context) ([]Device, error)
-	// Walk calls f for each event that the filter lets through, by device, epoch and number.
-	Walk(ctx context.Context, filter Filter, f func(Kept) error) error
-	Close() error
-}
 
 // ErrToken is the error of a token that is unknown, used or expired.
 var ErrToken = errors.New("token unknown, used or expired")
@@ -79,6 +64,25 @@ type Epoch struct {
 	Last  uint64    `json:"last"`
 	Hash  string    `json:"hash"`
 	Since time.Time `json:"since"` // first batch
+}
+
+// Hole is a run of events that this collector once acknowledged and that its store does not have: an older backup was
+// restored, or a standby took over that was behind.
+type Hole struct {
+	Device  audit.Label `json:"device"`
+	Epoch   string      `json:"epoch"`
+	First   uint64      `json:"first"`
+	Last    uint64      `json:"last"`
+	Noticed time.Time   `json:"noticed"`
+}
+
+// Certificate is one that was issued to a device, or was revoked.
+type Certificate struct {
+	Serial  string      `json:"serial"`
+	Device  audit.Label `json:"device"`
+	Issued  time.Time   `json:"issued"`
+	Expires time.Time   `json:"expires"`
+	Revoked time.Time   `json:"revoked,omitzero"`
 }
 
 // Filter chooses events. The zero value lets every event through.

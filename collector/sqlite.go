@@ -61,7 +61,10 @@ func OpenSQLite(dir string) (Store, error) {
 	if s.write, err = openSQL(path, "&_txlock=immediate&_pragma=synchronous(FULL)", 1); err != nil {
 		return nil, err
 	}
-	if err := prepare(s.write); err != nil {
+	if err = prepare(s.write); err == nil {
+		_, err = s.write.Exec(identitySchema)
+	}
+	if err != nil {
 		s.write.Close()
 		return nil, fmt.Errorf("prepare the store %s: %w", path, err)
 	}
@@ -168,7 +171,7 @@ func (s *sqliteStore) transact(js []*storeJob) error {
 	}
 	for _, j := range js {
 		j.err = j.do(tx)
-		if j.err != nil && !errors.Is(j.err, ErrToken) {
+		if j.err != nil && !errors.Is(j.err, ErrToken) && !errors.Is(j.err, ErrDevice) {
 			return errors.Join(j.err, tx.Rollback())
 		}
 	}
