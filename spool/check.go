@@ -64,7 +64,7 @@ func pages(tx *bolt.Tx) error {
 	return first
 }
 
-// chain walks from the acknowledged position to the head.
+// chain walks from the freed position to the head.
 func (f *Found) chain(tx *bolt.Tx) error {
 	meta, events := tx.Bucket(metaBucket), tx.Bucket(eventBucket)
 	if meta == nil {
@@ -76,10 +76,10 @@ func (f *Found) chain(tx *bolt.Tx) error {
 	}
 	st := x.st
 	f.Epoch, f.Head, f.Acked = st.Epoch, st.Head, st.Acked
-	seq, prev := st.Acked, st.AckedHash
+	seq, prev := st.Freed, st.FreedHash
 	c := events.Cursor()
 	k, body := c.First()
-	for ; k != nil && bytes.Compare(k, key(st.Acked)) <= 0; k, body = c.Next() {
+	for ; k != nil && bytes.Compare(k, key(st.Freed)) <= 0; k, body = c.Next() {
 	}
 	for ; k != nil; k, body = c.Next() {
 		seq++
@@ -87,6 +87,9 @@ func (f *Found) chain(tx *bolt.Tx) error {
 			return fmt.Errorf("%w: event %d does not continue the one before it", ErrDamaged, seq)
 		}
 		prev = audit.Hash(body)
+		if seq == st.Acked && prev != st.AckedHash {
+			return fmt.Errorf("%w: event %d is not the one that was acknowledged", ErrDamaged, seq)
+		}
 		f.Records++
 	}
 	if seq != st.Head || prev != st.HeadHash {

@@ -12,7 +12,7 @@ import (
 // Whatever fails leaves the old file in use.
 func (s *Spool) compact() error {
 	st := s.State()
-	if st.Acked != st.Head || st.Bytes <= s.o.CompactOver {
+	if st.Freed != st.Head || st.Bytes <= s.o.CompactOver {
 		return nil
 	}
 	return s.send(&job{alone: s.exchange, done: make(chan struct{})})

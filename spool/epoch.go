@@ -43,18 +43,32 @@ func (x *txn) begin(r *Report, found Found, known ackFile) error {
 func (x *txn) carryOn(r *Report) error {
 	switch {
 	case x.st.Bound == x.o.Bound:
-		_, err := x.deleteTo(x.st.Acked, ackStep)
+		x.settleSinks()
+		_, err := x.free()
 		return err
 	case x.st.Acked == 0:
-		kept, err := x.takeOut(0)
-		if err != nil {
-			return err
-		}
-		x.newEpoch()
-		return x.putAll(kept)
+		return x.renumber()
 	}
 	r.Code, r.Before = "enrolled", x.st.Epoch
 	return x.rollback("enrolled", x.st.Acked)
+}
+
+// renumber carries every event over to an epoch for another collector. A sink goes on where it was.
+func (x *txn) renumber() error {
+	before := x.st.Sinks
+	kept, err := x.takeOut(x.st.Freed)
+	if err != nil {
+		return err
+	}
+	x.newEpoch()
+	for name := range x.st.Sinks {
+		had := 0
+		for had < len(kept) && kept[had].Seq <= before[name] {
+			had++
+		}
+		x.st.Sinks[name] = uint64(had)
+	}
+	return x.putAll(kept)
 }
 
 // older reports whether the file is a copy from before what is known.
@@ -92,8 +106,12 @@ func (x *txn) rollback(code audit.Label, after uint64) error {
 		return err
 	}
 	f := audit.Facts{Ref: audit.MakeLabel(x.st.Epoch), From: after + 1, To: x.st.Head, Count: int64(len(kept)), Code: code}
+	missed := x.missing(after)
 	x.newEpoch()
 	if err := x.put(x.own(audit.SpoolRollback, f)); err != nil {
+		return err
+	}
+	if err := x.putAll(missed); err != nil {
 		return err
 	}
 	return x.putAll(kept)

@@ -12,8 +12,8 @@ import (
 )
 
 // Next answers the events after a number, in order: at most max of them and, the first one aside, at most
-// maxBytes of bodies. Each is checked to continue the one before it. After a number below the acknowledged
-// position it begins there.
+// maxBytes of bodies. Each is checked to continue the one before it. After a number below the freed position it
+// begins there.
 func (s *Spool) Next(after uint64, max, maxBytes int) ([]audit.Record, error) {
 	if s.bad.Load() {
 		return nil, ErrDamaged
@@ -23,7 +23,7 @@ func (s *Spool) Next(after uint64, max, maxBytes int) ([]audit.Record, error) {
 	var rs []audit.Record
 	err := guard(func() error {
 		return s.db.View(func(tx *bolt.Tx) (err error) {
-			rs, err = next(tx, s.State(), after, max, maxBytes)
+			rs, err = next(tx, after, max, maxBytes)
 			return err
 		})
 	})
@@ -39,10 +39,18 @@ func (s *Spool) Next(after uint64, max, maxBytes int) ([]audit.Record, error) {
 	return rs, nil
 }
 
-func next(tx *bolt.Tx, st State, after uint64, max, maxBytes int) (rs []audit.Record, err error) {
+// next goes by the state in the file: the one in memory may be older by a commit.
+func next(tx *bolt.Tx, after uint64, max, maxBytes int) (rs []audit.Record, err error) {
+	x := &txn{meta: tx.Bucket(metaBucket)}
+	if err := x.read(); err != nil {
+		return nil, err
+	}
 	prev := ""
-	if after <= st.Acked {
-		after, prev = st.Acked, st.AckedHash
+	switch {
+	case after <= x.st.Freed:
+		after, prev = x.st.Freed, x.st.FreedHash
+	case after == x.st.Acked:
+		prev = x.st.AckedHash
 	}
 	c := tx.Bucket(eventBucket).Cursor()
 	for k, v := c.Seek(key(after + 1)); k != nil && len(rs) < max; k, v = c.Next() {

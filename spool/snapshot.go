@@ -90,7 +90,7 @@ func (x *txn) walk(tx *bolt.Tx, f func(audit.Record) error) error {
 		return err
 	}
 	c := x.events.Cursor()
-	for k, v := c.Seek(key(x.st.Acked + 1)); k != nil; k, v = c.Next() {
+	for k, v := c.Seek(key(x.st.Freed + 1)); k != nil; k, v = c.Next() {
 		r := audit.Record{Seq: keySeq(k), Hash: audit.Hash(v), Body: bytes.Clone(v)}
 		if err := f(r); err != nil {
 			return err

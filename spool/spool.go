@@ -1,4 +1,4 @@
-// Package spool keeps audit events on disk, chained, until the collector has acknowledged them.
+// Package spool keeps audit events on disk, chained, until the collector and every sink of this machine have them.
 //
 // Failure rules: an event is stored when Append has returned nil, and then survives a kill and a power cut.
 // A number is never used twice within an epoch. A file that is damaged, is not a spool, or belongs to
@@ -49,6 +49,7 @@ type Options struct {
 	Device, Site, Unit audit.Label                  // written into every event
 	Bound              string                       // whom the epoch is for: another one begins a new epoch
 	Keep               bool                         // device and collector are not known now: those of the epoch go on
+	Sinks              []string                     // who else must have an event before it is deleted: see Passed
 	MaxBytes           int64                        // size of the file; DefaultMaxBytes if 0
 	CompactOver        int64                        // a drained file larger than this is rewritten; 16 MiB if 0
 	Stamp              func(audit.Type) audit.Event // makes an event of the spool's own; the wall clock alone if nil
@@ -74,8 +75,12 @@ type State struct {
 	Acked     uint64 // last number acknowledged
 	AckedHash string
 	Proof     string // what the collector signed for Acked, or empty
-	Bytes     int64  // size of the file
-	Dropped   int64  // events dropped and not yet told by a spool.full event
+	Freed     uint64 // last number that nobody waits for: events up to it are deleted
+	FreedHash string
+	Sinks     map[string]uint64 `json:",omitempty"` // last number that each sink has
+	Missed    map[string]int64  `json:",omitempty"` // how many events each sink will never have
+	Bytes     int64             // size of the file
+	Dropped   int64             // events dropped and not yet told by a spool.full event
 }
 
 // Spool is an open spool. Its methods may be called from any goroutine.

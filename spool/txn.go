@@ -74,6 +74,9 @@ func (x *txn) read() error {
 	if err := json.Unmarshal(v, &x.st); err != nil || x.st.Format != format {
 		return fmt.Errorf("%w: state unreadable", ErrDamaged)
 	}
+	if x.st.FreedHash == "" { // written before there were sinks
+		x.st.Freed, x.st.FreedHash = x.st.Acked, x.st.AckedHash
+	}
 	return nil
 }
 
@@ -100,7 +103,9 @@ func (x *txn) newEpoch() {
 	var id [8]byte
 	rand.Read(id[:])
 	x.st.Previous, x.st.Bound, x.st.Device = x.st.Epoch, x.o.Bound, x.o.Device
-	x.st.State = State{Epoch: hex.EncodeToString(id[:]), HeadHash: audit.Zero, AckedHash: audit.Zero}
+	x.st.State = State{Epoch: hex.EncodeToString(id[:]), HeadHash: audit.Zero, AckedHash: audit.Zero, FreedHash: audit.Zero,
+		Missed: x.st.Missed}
+	x.settleSinks()
 	x.dirty = true
 }
 
@@ -135,7 +140,8 @@ func (x *txn) own(t audit.Type, f audit.Facts) audit.Event {
 	return e
 }
 
-// ack moves the acknowledged position to last and deletes up to ackStep events; more says that some remain.
+// ack moves the acknowledged position to last and deletes up to ackStep events that nobody waits for; more says that some
+// remain.
 func (x *txn) ack(last uint64, hash, proof string) (more bool, err error) {
 	if last > x.st.Acked {
 		if err := x.checkAck(last, hash); err != nil {
@@ -147,8 +153,7 @@ func (x *txn) ack(last uint64, hash, proof string) (more bool, err error) {
 	if last < x.st.Acked || hash != x.st.AckedHash {
 		return false, fmt.Errorf("%w: number %d, already acknowledged up to %d", ErrAck, last, x.st.Acked)
 	}
-	n, err := x.deleteTo(last, ackStep)
-	return n == ackStep, err
+	return x.free()
 }
 
 func (x *txn) checkAck(last uint64, hash string) error {

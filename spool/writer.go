@@ -38,7 +38,7 @@ func (s *Spool) Append(events []audit.Event) (first, last uint64, err error) {
 // ackStep is how many events one transaction deletes at most.
 const ackStep = 1000
 
-// Ack deletes every event up to last. It is refused with ErrAck when the spool never had such an event or
+// Ack notes that the collector has every event up to last and deletes what nobody else waits for. It is refused with ErrAck when the spool never had such an event or
 // has another one under that number. Proof is what the collector signed; it is kept for State.
 func (s *Spool) Ack(last uint64, hash, proof string) error {
 	more := false
@@ -160,7 +160,7 @@ func (s *Spool) transact(js []*job) error {
 }
 
 func (x *txn) runAll(js []*job) error {
-	if err := x.tellDrops(); err != nil {
+	if err := errors.Join(x.makeRoom(), x.tellDrops()); err != nil {
 		return err
 	}
 	for _, j := range js {
