@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -23,9 +24,10 @@ const (
 )
 
 // CloseClients closes the named clients of a session, all of them at once, and returns how many processes are left. Each is
-// asked to close first, as its policy says, and ended when its grace is over; one that is started again is ended again.
-// It reports from several goroutines, but never twice at a time. It takes as long as the longest grace, and some seconds.
-// When ctx ends before, what was asked to close is left alone.
+// waited for while its busy file says so, asked to close, as its policy says, and ended when its grace is over; one that is
+// started again is ended again. When none of its processes is left, found or not, its caches and the clipboard are cleared.
+// It reports from several goroutines, but never twice at a time. It takes as long as the longest wait and grace, and up to
+// half a minute for caches. When ctx ends before, what was asked to close is left alone.
 func (l *Ladder) CloseClients(ctx context.Context, s session.Session, clients []policy.Client, report func(ClientStep)) (left int) {
 	var (
 		mu   sync.Mutex
@@ -59,10 +61,42 @@ type closing struct {
 	s      session.Session
 	c      policy.Client
 	report func(ClientStep)
+	busy   bool // its busy file has put it off
 }
 
-// run goes round until no process of the client is found, and returns how many are left.
+// run does all that is to be done with the client, and returns how many of its processes are left.
 func (c *closing) run(ctx context.Context) (left int) {
+	if c.count() > 0 {
+		c.busy = c.waitBusy(ctx)
+	}
+	if ctx.Err() != nil {
+		return c.count()
+	}
+	if left = c.close(ctx); left == 0 && ctx.Err() == nil {
+		c.clear(ctx)
+	}
+	return left
+}
+
+// count returns how many processes of the client there are.
+func (c *closing) count() int {
+	found := c.find()
+	defer release(found)
+	return len(found)
+}
+
+// clear removes what a client that was closed leaves behind.
+func (c *closing) clear(ctx context.Context) {
+	if len(c.c.Caches) > 0 {
+		c.clearCaches(ctx)
+	}
+	if c.c.ClearClipboard {
+		c.clearClipboard(ctx)
+	}
+}
+
+// close goes round until no process of the client is found, and returns how many are left.
+func (c *closing) close(ctx context.Context) (left int) {
 	for round := range rounds {
 		found := c.find()
 		if len(found) == 0 {
@@ -75,14 +109,13 @@ func (c *closing) run(ctx context.Context) (left int) {
 		}
 		time.Sleep(settle) // what starts it again needs a moment
 	}
-	found := c.find()
-	defer release(found)
-	c.tell(ClientFailed, len(found))
-	return len(found)
+	left = c.count()
+	c.tell(ClientFailed, left)
+	return left
 }
 
 func (c *closing) tell(code ClientCode, n int) {
-	c.report(ClientStep{Client: c.c.Name, Code: code, Count: n})
+	c.report(ClientStep{Client: c.c.Name, Code: code, Count: n, Busy: c.busy})
 }
 
 // round asks the processes to close and ends those that did not.
@@ -113,18 +146,18 @@ func (c *closing) round(ctx context.Context, found []*proc.Pinned, round int) {
 
 // find pins the client's processes: of this session, its user, and with one of the client's executables.
 func (c *closing) find() []*proc.Pinned {
-	paths := canonical(c.c.Paths)
+	want := executables(c.c.Paths)
 	var found []*proc.Pinned
 	for _, pid := range members(c.s) {
 		p, err := proc.Read(pid)
-		if err != nil || !c.matches(p, paths) {
+		if err != nil || !c.matches(p, want) {
 			continue
 		}
 		pin, err := proc.Pin(pid)
 		if err != nil {
 			continue
 		}
-		if !pin.Same(p) || !c.matches(pin.Process, paths) {
+		if !pin.Same(p) || !c.matches(pin.Process, want) {
 			pin.Close()
 			continue
 		}
@@ -134,9 +167,24 @@ func (c *closing) find() []*proc.Pinned {
 }
 
 // matches compares user, executable and session. An executable that an upgrade has replaced counts by the path it had.
-func (c *closing) matches(p proc.Process, paths []string) bool {
-	return p.PID != os.Getpid() && p.PID > 1 && p.UID == c.s.UID && p.Alive() && slices.Contains(paths, p.Exe) &&
-		!c.elsewhere(p)
+func (c *closing) matches(p proc.Process, want []executable) bool {
+	return c.isClient(p, want) && !c.elsewhere(p)
+}
+
+// isClient compares user and executable.
+func (c *closing) isClient(p proc.Process, want []executable) bool {
+	return p.PID != os.Getpid() && p.PID > 1 && p.UID == c.s.UID && p.Alive() &&
+		slices.ContainsFunc(want, func(e executable) bool { return e.is(p.Exe) })
+}
+
+// anywhere reports whether the user runs the client in any session.
+func (c *closing) anywhere() bool {
+	want := executables(c.c.Paths)
+	pids, _ := proc.All()
+	return slices.ContainsFunc(bounded(pids), func(pid int) bool {
+		p, err := proc.Read(pid)
+		return err == nil && c.isClient(p, want)
+	})
 }
 
 // elsewhere reports whether a process belongs to another session of the same user. One in the session's own control group does
@@ -158,17 +206,29 @@ func displayOf(name string) string {
 	return name
 }
 
-// canonical resolves links in paths, which the kernel does too before it names an executable.
-func canonical(paths []string) []string {
-	var out []string
+// executable is one of the paths that a policy names.
+type executable struct {
+	pattern string
+	real    string // where the links of a path without wildcards lead, "" for others
+}
+
+// is compares with the path of a process's executable, in which the kernel has resolved all links.
+func (e executable) is(path string) bool {
+	return policy.PathMatches(e.pattern, path) || e.real != "" && e.real == path
+}
+
+// executables resolves links in paths without wildcards.
+func executables(paths []string) []executable {
+	var out []executable
 	for _, p := range paths {
 		if !filepath.IsAbs(p) {
 			continue
 		}
-		out = append(out, filepath.Clean(p))
-		if real, err := filepath.EvalSymlinks(p); err == nil {
-			out = append(out, real)
+		e := executable{pattern: filepath.Clean(p)}
+		if !strings.ContainsAny(p, "*?") {
+			e.real, _ = filepath.EvalSymlinks(p)
 		}
+		out = append(out, e)
 	}
 	return out
 }

@@ -8,8 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -71,12 +69,9 @@ func (b *bench) waitCount(uid uint32, exe string, n int) {
 
 func (b *bench) closeClients(s session.Session, wantLeft int, want string, clients ...policy.Client) {
 	b.Helper()
-	var took []string
-	left := b.l.CloseClients(b.Context(), s, clients, func(st ClientStep) {
-		took = append(took, fmt.Sprintf("%s:%s:%d", st.Client, st.Code, st.Count))
-	})
-	slices.Sort(took)
-	if got := strings.Join(took, " "); left != wantLeft || got != want {
+	var took []ClientStep
+	left := b.l.CloseClients(b.Context(), s, clients, func(st ClientStep) { took = append(took, st) })
+	if got := stepsOf(took); left != wantLeft || got != want {
 		b.Errorf("left %d, %q; want %d, %q", left, got, wantLeft, want)
 	}
 }

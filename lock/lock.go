@@ -79,7 +79,8 @@ const (
 type ClientStep struct {
 	Client string // its name in the policy
 	Code   ClientCode
-	Count  int // processes
+	Count  int  // processes; entries of its caches; selections of the clipboard
+	Busy   bool // its busy file has put this off
 }
 
 // ClientCode says what happened to a client's processes.
@@ -90,4 +91,10 @@ const (
 	ClientClosed ClientCode = "closed" // closed after being asked
 	ClientEnded  ClientCode = "ended"  // ended by force
 	ClientFailed ClientCode = "failed" // still there after every round
+
+	BusyUntrusted    ClientCode = "busy-untrusted"    // its busy file may be another's than root's: it put nothing off
+	CacheCleared     ClientCode = "cache-cleared"     // entries of its caches were deleted
+	CacheLeft        ClientCode = "cache"             // entries of its caches, or whole ones, could not be deleted
+	ClipboardCleared ClientCode = "clipboard-cleared" // nothing is on the clipboard now
+	ClipboardLeft    ClientCode = "clipboard"         // what is on the clipboard stays, or comes back
 )

@@ -13,6 +13,7 @@ const (
 	MapNotify       = 19
 	ConfigureNotify = 22
 	PropertyNotify  = 28
+	SelectionClear  = 29
 	ClientMessage   = 33
 
 	genericEvent = 35

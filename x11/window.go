@@ -15,7 +15,9 @@ const (
 	opQueryTree        = 15
 	opInternAtom       = 16
 	opChangeProperty   = 18
+	opDeleteProperty   = 19
 	opGetProperty      = 20
+	opSetSelection     = 22
 	opGetSelection     = 23
 	opSendEvent        = 25
 	opGrabPointer      = 26
@@ -229,8 +231,20 @@ func (c *Conn) GetSelectionOwner(selection uint32) (uint32, error) {
 	return le.Uint32(m[8:]), nil
 }
 
+// SetSelectionOwner makes a window own a selection from now on, or nobody where the window is 0. The owner before is told
+// and drops what it held ready. It fails silently if a program took the selection at a time that the server has not reached:
+// see GetSelectionOwner.
+func (c *Conn) SetSelectionOwner(window, selection uint32) error {
+	const currentTime = 0
+	return c.send(opSetSelection, 0, words(window, selection, currentTime))
+}
+
 // Atoms that need no asking.
 const (
+	AtomPrimary    = 1
+	AtomSecondary  = 2
+	AtomCutBuffer0 = 9 // the first of eight
+
 	AtomAtom     = 4
 	AtomCardinal = 6
 	AtomString   = 31
@@ -268,6 +282,11 @@ func parseProperty(m []byte, limit int) (Property, error) {
 	p.Data = s.take(int(items) * int(p.Format/8))
 	p.Data = p.Data[:min(len(p.Data), limit)]
 	return p, s.err("a property")
+}
+
+// DeleteProperty takes a property off a window; it need not have it.
+func (c *Conn) DeleteProperty(window, property uint32) error {
+	return c.send(opDeleteProperty, 0, words(window, property))
 }
 
 // ChangeProperty sets a property of a window to data, items of 8, 16 or 32 bits.
