@@ -43,8 +43,8 @@ type guard struct {
 	relocks  int
 	claimed  Instant            // since when attempts end with no more than a claim, 0 if they do not
 	release  context.CancelFunc // ends Hold
-	behind   context.Context    // ends when the user is back; set with release
 	checking bool               // a claim is being looked at
+	closing  context.CancelFunc // ends the closing of clients, nil while none goes on
 	tray     trayState
 	shown    link.State
 	started  Instant

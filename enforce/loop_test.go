@@ -727,6 +727,79 @@ func (s slowToClose) CloseClients(ctx context.Context, _ session.Session, _ []po
 	return 1
 }
 
+// A busy file puts the closing of clients off for minutes: no lock waits for that, attempts that fail begin no further closing,
+// and who is back finds his clients open.
+func TestLockDoesNotWaitForClients(t *testing.T) {
+	for _, locks := range []bool{true, false} {
+		busy := &busyClients{}
+		play(t, func(w *world, o *Options) {
+			o.Policy.Loaded.Policy.Action = policy.CloseClientsAndLock
+			o.Policy.Loaded.Policy.Stages = policy.Stages{CloseClientsAfter: time.Minute}
+			o.Policy.Loaded.Policy.Clients = []policy.Client{{Name: "EHR", AtDeadline: policy.Close}}
+			busy.world, busy.proceed = w, make(chan struct{})
+			o.Ladder = busy
+			if !locks {
+				w.secure = func(Want, func(Step)) policy.Proof { return policy.ProofNone }
+			}
+		}, func(w *world) {
+			w.after(60 * sec)
+			if locks {
+				if f := w.last(audit.LockProved).Facts; *f.LateMS != 0 {
+					t.Errorf("proved %d ms after the deadline", *f.LateMS)
+				}
+			}
+			w.after(10 * time.Minute)
+			if n := busy.calls.Load(); n != 1 || busy.ended.Load() != 0 {
+				t.Errorf("locks %v: %d closings begun, %d ended", locks, n, busy.ended.Load())
+			}
+			if !locks {
+				return
+			}
+			w.held["1"] <- ReleaseOpened
+			synctest.Wait()
+			if busy.ended.Load() != 1 {
+				t.Error("the clients of who is back are still being closed")
+			}
+			close(busy.proceed)
+			w.after(60 * sec)
+			w.after(sec)
+			if n := busy.calls.Load(); n != 2 {
+				t.Errorf("%d closings at the next deadline", n-1)
+			}
+			if f := w.last(audit.ClientClose).Facts; f.Code != "busy" || f.Count != 3 || f.Client != "EHR" {
+				t.Errorf("%+v", f)
+			}
+			if e := w.last(audit.ClientFailed); e.Facts.Code != "cache" || e.Outcome != audit.Failure || e.Reason != audit.Idle {
+				t.Errorf("%+v %+v", e, e.Facts)
+			}
+			if e := w.last(audit.ClientCleared); e.Outcome != audit.Success || e.Severity != audit.Info || e.Reason != audit.Idle {
+				t.Errorf("%+v", e)
+			}
+		})
+	}
+}
+
+// busyClients are closed when they may proceed.
+type busyClients struct {
+	*world
+	proceed      chan struct{}
+	calls, ended atomic.Int32
+}
+
+func (b *busyClients) CloseClients(ctx context.Context, _ session.Session, _ []policy.Client, report func(ClientStep)) int {
+	b.calls.Add(1)
+	defer b.ended.Add(1)
+	select {
+	case <-ctx.Done():
+		return 1
+	case <-b.proceed:
+	}
+	report(ClientStep{Client: "EHR", Type: audit.ClientClose, Count: 3, Code: "busy"})
+	report(ClientStep{Client: "EHR", Type: audit.ClientCleared, Count: 9, Code: "cache"})
+	report(ClientStep{Client: "EHR", Type: audit.ClientFailed, Count: 1, Code: "cache"})
+	return 0
+}
+
 func TestPolicyChangeHoldsAtOnceAndWeakeningIsSeen(t *testing.T) {
 	var news chan PolicyNews
 	play(t, func(_ *world, o *Options) { news = make(chan PolicyNews); o.Policies = news }, func(w *world) {

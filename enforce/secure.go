@@ -47,6 +47,9 @@ func (e *Enforcer) secure(ctx context.Context, g *guard, t deadline.Transition, 
 			IdleMS: audit.MS(now - g.m.LastInput()), LateMS: late(g, now), LimitMS: audit.MS(g.eff.Limit)}})
 	}
 	r := &securing{e: e, g: g, s: g.s, p: e.loaded.Policy, attempt: g.attempt}
+	if action == policy.CloseClientsAndLock {
+		e.closeBeside(ctx, g)
+	}
 	e.work.Go(func() { r.run(ctx, action) })
 }
 
@@ -86,9 +89,6 @@ func (r *securing) run(ctx context.Context, action policy.Action) {
 			r.e.post(ctx, func() { r.e.secured(ctx, r.g, policy.ProofNone, "clients", true) })
 			return
 		}
-		r.climb(limited, ctx, GoalLock)
-	case policy.CloseClientsAndLock:
-		r.e.work.Go(func() { r.e.closeClients(ctx, r.g, r.s, r.p.Clients) })
 		r.climb(limited, ctx, GoalLock)
 	case policy.SignOut:
 		r.climb(limited, ctx, GoalSignOut)
@@ -182,7 +182,7 @@ func (e *Enforcer) secured(ctx context.Context, g *guard, proof policy.Proof, ru
 func (e *Enforcer) hold(ctx context.Context, g *guard) {
 	g.release()
 	holding, cancel := context.WithCancel(ctx)
-	g.release, g.behind = cancel, holding
+	g.release = cancel
 	s := g.s
 	e.work.Go(func() {
 		select {
@@ -243,6 +243,9 @@ func (e *Enforcer) cameBack(g *guard, now Instant, code audit.Label) {
 // returned records that the user of a secured session is back.
 func (e *Enforcer) returned(g *guard, code audit.Label) {
 	g.release()
+	if g.closing != nil {
+		g.closing() // who is back may go on with his work
+	}
 	e.dirty = true
 	e.recordOf(g, audit.Event{Type: audit.UnlockSeen, Facts: &audit.Facts{Proof: audit.Label(g.proof), Code: code}})
 	g.proof, g.rung, g.reason = policy.ProofNone, "", audit.Idle
@@ -280,19 +283,32 @@ func (e *Enforcer) stage(ctx context.Context, g *guard, n int, now Instant) {
 		return
 	}
 	g.attempt++
-	r := &securing{e: e, g: g, s: g.s, p: e.loaded.Policy, attempt: g.attempt}
 	if stages[n-1].action == policy.CloseClients {
-		if g.behind != nil {
-			ctx = g.behind // who is back may go on with his work
-		}
-		e.work.Go(func() { e.closeClients(ctx, g, r.s, r.p.Clients) })
+		e.closeBeside(ctx, g)
 		return
 	}
+	r := &securing{e: e, g: g, s: g.s, p: e.loaded.Policy, attempt: g.attempt}
 	if loud(g.attempt) {
 		e.recordOf(g, audit.Event{Type: audit.SignoutRequested, Reason: audit.Policy,
 			Facts: &audit.Facts{Attempt: g.attempt, IdleMS: audit.MS(now - g.m.LastInput())}})
 	}
 	e.work.Go(func() { r.run(ctx, policy.SignOut) })
+}
+
+// closeBeside closes a session's clients beside all else, until the user is back: a busy file may put that off for minutes, and no
+// lock waits for it. While one closing goes on no other is begun.
+func (e *Enforcer) closeBeside(ctx context.Context, g *guard) {
+	if g.closing != nil {
+		return
+	}
+	closing, cancel := context.WithCancel(ctx)
+	g.closing = cancel
+	s, clients := g.s, e.loaded.Policy.Clients
+	e.work.Go(func() {
+		defer e.post(ctx, func() { g.closing = nil })
+		defer cancel()
+		e.closeClients(closing, g, s, clients)
+	})
 }
 
 // closeClients runs beside the loop and answers how many processes are left.
@@ -305,7 +321,8 @@ func (e *Enforcer) closeClients(ctx context.Context, g *guard, s session.Session
 	}
 	return e.o.Ladder.CloseClients(ctx, s, cs, func(st ClientStep) {
 		e.post(ctx, func() {
-			ev := audit.Event{Type: st.Type, Facts: &audit.Facts{Client: audit.MakeLabel(st.Client), Count: int64(st.Count)}}
+			ev := audit.Event{Type: st.Type, Facts: &audit.Facts{Client: audit.MakeLabel(st.Client), Count: int64(st.Count),
+				Code: audit.MakeLabel(st.Code)}}
 			if st.Type == audit.ClientFailed {
 				ev.Outcome = audit.Failure
 			}

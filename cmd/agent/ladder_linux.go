@@ -50,15 +50,27 @@ func (c climber) Hold(ctx context.Context, s session.Session) <-chan enforce.Rel
 	return out
 }
 
-// clientTypes says which event tells of which step.
-var clientTypes = map[lock.ClientCode]audit.Type{
-	lock.ClientAsked: audit.ClientClose, lock.ClientClosed: audit.ClientClosed,
-	lock.ClientEnded: audit.ClientEnded, lock.ClientFailed: audit.ClientFailed,
+// clientEvents says which event tells of which step, with which code.
+var clientEvents = map[lock.ClientCode]enforce.ClientStep{
+	lock.ClientAsked:      {Type: audit.ClientClose},
+	lock.ClientClosed:     {Type: audit.ClientClosed},
+	lock.ClientEnded:      {Type: audit.ClientEnded},
+	lock.ClientFailed:     {Type: audit.ClientFailed},
+	lock.BusyUntrusted:    {Type: audit.ClientFailed, Code: "busy-untrusted"},
+	lock.CacheCleared:     {Type: audit.ClientCleared, Code: "cache"},
+	lock.CacheLeft:        {Type: audit.ClientFailed, Code: "cache"},
+	lock.ClipboardCleared: {Type: audit.ClientCleared, Code: "clipboard"},
+	lock.ClipboardLeft:    {Type: audit.ClientFailed, Code: "clipboard"},
 }
 
 func (c climber) CloseClients(ctx context.Context, s session.Session, cs []policy.Client, report func(enforce.ClientStep)) int {
 	return c.Ladder.CloseClients(ctx, s, cs, func(st lock.ClientStep) {
-		report(enforce.ClientStep{Client: st.Client, Type: clientTypes[st.Code], Count: st.Count})
+		out := clientEvents[st.Code]
+		out.Client, out.Count = st.Client, st.Count
+		if st.Busy && out.Code == "" {
+			out.Code = "busy"
+		}
+		report(out)
 	})
 }
 
