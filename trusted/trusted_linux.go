@@ -20,6 +20,24 @@ func Read(path string, owner uint32, most int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, most))
 }
 
+// Secret is Read for a file that others must not even read: of its group it may be readable, so that root can give it to one
+// program, and to nobody else.
+func Secret(path string, owner uint32, most int64) ([]byte, error) {
+	f, err := open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, owner, sticky)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil, &os.PathError{Op: "stat", Path: f.Name(), Err: err}
+	}
+	if st.Mode&0o007 != 0 {
+		return nil, fmt.Errorf("%s: %w: it is a secret that others may read; run: chmod o-rwx %s", f.Name(), ErrUnsafe, f.Name())
+	}
+	return io.ReadAll(io.LimitReader(f, most))
+}
+
 // Roots returns nil for a file that nobody but root can have written, and that nobody but root can have put there. That is
 // more than Read asks for: into a sticky directory that all may write, such as /tmp, a user can move a file of root's
 // that lies in a directory of his own. The file need not be readable.

@@ -369,3 +369,16 @@ func swapRace(t *testing.T, good, bad string) {
 	}
 	t.Logf("%d taken, %d refused", taken, refused)
 }
+
+// TestSecret: what Read takes, unless others may read it.
+func TestSecret(t *testing.T) {
+	for m, good := range map[os.FileMode]bool{0o600: true, 0o640: true, 0o400: true, 0o644: false, 0o604: false, 0o660: false, 0o601: false} {
+		b, err := Secret(mode(m)(t, t.TempDir()), self(), 1<<20)
+		if (err == nil) != good || good && string(b) != "limit: 10m" || !good && (b != nil || !errors.Is(err, ErrUnsafe)) {
+			t.Errorf("%o: %q, %v", m, b, err)
+		}
+	}
+	if _, err := Secret(linked(os.Symlink)(t, t.TempDir()), self(), 1<<20); !errors.Is(err, ErrUnsafe) {
+		t.Errorf("a link: %v", err)
+	}
+}

@@ -36,6 +36,26 @@ func Read(path string, owner uint32, most int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, most))
 }
 
+// Secret is Read for a file that nobody else may even read.
+func Secret(path string, owner uint32, most int64) ([]byte, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := open(abs, windows.GENERIC_READ)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if err := judge(f, plain, writes|windows.GENERIC_READ|windows.FILE_READ_DATA); err != nil {
+		return nil, err
+	}
+	if err := Dirs(filepath.Dir(abs), owner); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(f, most))
+}
+
 // Dirs checks every directory up to the root of the volume: of an administrator, the system or who runs this program, and
 // nobody else may take away what is in it. As in C:\ProgramData, others may be allowed to add to it.
 func Dirs(dir string, owner uint32) error {
