@@ -129,6 +129,7 @@ type Options struct {
 	Outbox   *link.Outbox
 	Policy   PolicyNews                                                   // in force at the start
 	Policies <-chan PolicyNews                                            // changes; may be nil
+	Sleeps   <-chan Sleep                                                 // what the power manager says; may be nil
 	Saved    Saved                                                        // what the run before left
 	Save     func(Saved)                                                  // must not block
 	Warn     func(s session.Session, left time.Duration, a policy.Action) // a line on a terminal; must not block
@@ -174,6 +175,8 @@ type Enforcer struct {
 	saved   Instant       // when the last input was saved
 	dirty   bool
 	beat    Instant // when the next sign of life is due
+	ready   func()  // lets the machine sleep, nil unless it is about to
+	sleepBy Instant // when it may at the latest
 	work    sync.WaitGroup
 
 	mu    sync.Mutex                 // guards known
@@ -210,6 +213,12 @@ func (e *Enforcer) Run(ctx context.Context) {
 				continue
 			}
 			e.takePolicy(news)
+		case s, open := <-e.o.Sleeps:
+			if !open {
+				e.o.Sleeps = nil
+				continue
+			}
+			e.takeSleep(s)
 		}
 		e.step(ctx)
 	}
@@ -242,6 +251,7 @@ func (e *Enforcer) begin() {
 }
 
 func (e *Enforcer) end() {
+	e.awake()
 	for _, g := range e.guards {
 		g.release()
 	}
@@ -338,6 +348,7 @@ func (e *Enforcer) step(ctx context.Context) {
 		e.tend(g, now)
 		next = min(next, g.m.Next(), g.look)
 	}
+	next = min(next, e.holdSleep(now))
 	if e.dirty {
 		e.saveSoon(now)
 		if e.dirty {

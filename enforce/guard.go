@@ -37,6 +37,7 @@ type guard struct {
 	securing bool
 	attempt  int          // 1.. of this deadline
 	reason   audit.Reason // of the deadline that is coming or past
+	lockOnly bool         // it is the machine that sleeps: a lock will do, whatever the policy's action
 	proof    policy.Proof
 	rung     string
 	input    Input

@@ -29,6 +29,9 @@ func (e *Enforcer) secure(ctx context.Context, g *guard, t deadline.Transition, 
 	}
 	g.attempt++
 	action := g.eff.Action
+	if g.lockOnly {
+		action = policy.Lock
+	}
 	if g.relocks > maxRelocks && e.loaded.Policy.Lock.Terminate {
 		action = policy.SignOut
 	}
@@ -248,7 +251,7 @@ func (e *Enforcer) returned(g *guard, code audit.Label) {
 	}
 	e.dirty = true
 	e.recordOf(g, audit.Event{Type: audit.UnlockSeen, Facts: &audit.Facts{Proof: audit.Label(g.proof), Code: code}})
-	g.proof, g.rung, g.reason = policy.ProofNone, "", audit.Idle
+	g.proof, g.rung, g.reason, g.lockOnly = policy.ProofNone, "", audit.Idle, false
 }
 
 // checkClaim looks whether a session that claims to be locked is. Its user locked it.

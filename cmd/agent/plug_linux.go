@@ -124,6 +124,24 @@ func (l *logins) Close() {
 	}
 }
 
+// sleeps tells the service of sleep that begins; a session of its own only has what its desktop does.
+func (a *agent) sleeps(ctx context.Context) <-chan enforce.Sleep {
+	if a.flags.session {
+		return nil
+	}
+	out := make(chan enforce.Sleep)
+	a.work.Go(func() {
+		defer close(out)
+		for s := range logind.Sleeps(ctx, a.log) {
+			select {
+			case out <- enforce.Sleep(s):
+			case <-ctx.Done():
+			}
+		}
+	})
+	return out
+}
+
 // logPolicy says on standard error what is in force and everything that is wrong, once for each change.
 func (a *agent) logPolicy(v file.Verdict) {
 	said := fmt.Sprint(v.Loaded.Policy.Hash(), v.Err)

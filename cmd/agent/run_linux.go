@@ -95,7 +95,7 @@ func (a *agent) run(ctx context.Context) error {
 	ladder := a.ladder(sessions)
 	e := enforce.New(enforce.Options{
 		Clock: systemClock{}, Timer: wake{timer, a.log}, Sessions: sessions, Inputs: sight{inputs},
-		Ladder: ladder, Outbox: outbox, Policy: first, Policies: policies,
+		Ladder: ladder, Outbox: outbox, Policy: first, Policies: policies, Sleeps: a.sleeps(ctx),
 		Saved: store.Load(), Save: store.Save, Warn: a.warnTerminal, Tray: a.trays(ctx, ladder),
 		Courier: a.courierAllowed(), Version: cmdline.Version(version), Boot: boot, Promise: a.promise(), Log: a.log,
 		TrayIn: a.trayIn(), Alive: alive, AliveEvery: sdnotify.Watchdog(),
