@@ -6,7 +6,7 @@ type Place struct {
 	Units     []string          // names of units, such as stepaway.service
 	UnitDirs  map[string]string // short name to directory in which unit files and drop-ins are looked for
 	Files     map[string]string // name to absolute path of other files
-	Manager   string            // socket on which systemd answers root; "" if nothing is asked
+	Manager   string            // path of systemctl; "" if nothing is asked
 	Bytes     int64             // at most so much of one file is read; a longer one is "too-long"
 	PerFolder int               // at most so many drop-ins of one directory
 }
@@ -18,7 +18,7 @@ func System(programs string) Place {
 		UnitDirs: map[string]string{"etc": "/etc/systemd/system", "run": "/run/systemd/system",
 			"local": "/usr/local/lib/systemd/system", "lib": "/usr/lib/systemd/system"},
 		Files:     map[string]string{"autostart": "/etc/xdg/autostart/stepaway-tray.desktop"},
-		Manager:   "/run/systemd/private",
+		Manager:   "/usr/bin/systemctl",
 		Bytes:     256 << 20,
 		PerFolder: 64,
 	}

@@ -1,28 +1,24 @@
 package inventory
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"net"
+	"os/exec"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/godbus/dbus/v5"
 )
 
-const (
-	systemd    = "org.freedesktop.systemd1"
-	askManager = 5 * time.Second // for all of it
-)
+// askManager is how long the service manager has for all of its answers.
+const askManager = 10 * time.Second
 
-// The settings that are looked at: each would weaken the service if it were changed. Those of a unit:
-var unitSettings = []string{"LoadState", "UnitFileState", "FragmentPath", "DropInPaths", "RefuseManualStart",
+// The settings that are looked at: each would weaken the service if it were changed. First
+// those of a unit, then those of a service.
+var settingNames = []string{"LoadState", "UnitFileState", "FragmentPath", "DropInPaths", "RefuseManualStart",
 	"RefuseManualStop", "StartLimitIntervalUSec", "StartLimitBurst", "StartLimitAction", "FailureAction", "SuccessAction",
-	"Conflicts", "BindsTo", "PartOf"}
-
-// and those of a service.
-var serviceSettings = []string{"Type", "NotifyAccess", "Restart", "RestartUSec", "RestartPreventExitStatus",
+	"Conflicts", "BindsTo", "PartOf",
+	"Type", "NotifyAccess", "Restart", "RestartUSec", "RestartPreventExitStatus",
 	"SuccessExitStatus", "WatchdogUSec", "WatchdogSignal", "RuntimeMaxUSec", "TimeoutAbortUSec", "TimeoutStopUSec", "KillMode", "SendSIGKILL",
 	"OOMPolicy", "OOMScoreAdjust", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecStop",
 	"ExecStopPost", "ExecReload", "User", "Group", "SupplementaryGroups", "DynamicUser", "Environment",
@@ -38,131 +34,86 @@ var serviceSettings = []string{"Type", "NotifyAccess", "Restart", "RestartUSec",
 	"BindPaths", "BindReadOnlyPaths", "IPAddressDeny"}
 
 // settings adds what the service manager has in force for the units, and returns the unit files that it has read.
-func (p Place) settings(ctx context.Context, s State) []string {
+func (p Place) settings(ctx context.Context, s State) (files []string) {
 	if p.Manager == "" {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, askManager)
 	defer cancel()
-	conn, err := dial(ctx, p.Manager)
-	if err != nil {
-		s.add(Managed, unreadable)
-		return nil
-	}
-	defer conn.Close()
-	found := State{Items: map[string]string{}}
-	var files []string
+	answers := map[string]map[string]string{}
 	for _, unit := range p.Units {
-		more, err := unitInForce(ctx, conn, unit, found)
+		a, err := ask(ctx, p.Manager, unit)
 		if err != nil {
 			s.add(Managed, unreadable)
 			return nil
 		}
-		files = append(files, more...)
+		answers[unit] = a
 	}
 	s.add(Managed, "answers")
-	for name, value := range found.Items {
-		s.add(name, value)
+	for unit, a := range answers {
+		for name, value := range a {
+			s.add(unit+" "+name, word(value))
+		}
+		for _, path := range append(strings.Fields(a["DropInPaths"]), a["FragmentPath"]) {
+			if path != "" {
+				files = append(files, real(path))
+			}
+		}
 	}
 	return files
 }
 
-// dial speaks to the service manager itself, which only root may, so that no bus is needed.
-func dial(ctx context.Context, socket string) (*dbus.Conn, error) {
-	var d net.Dialer
-	sock, err := d.DialContext(ctx, "unix", socket)
-	if err != nil {
-		return nil, err
+// ask has systemctl print the settings of one unit. As root it speaks to the service manager itself, without a bus.
+func ask(ctx context.Context, systemctl, unit string) (map[string]string, error) {
+	cmd := exec.CommandContext(ctx, systemctl, "show", "--no-pager", "--property="+strings.Join(settingNames, ","), "--", unit)
+	var out bytes.Buffer
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.WaitDelay = []string{}, "/", &out, time.Second
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("ask for the settings of %s: %w", unit, err)
 	}
-	deadline, _ := ctx.Deadline()
-	_ = sock.SetDeadline(deadline)
-	conn, err := dbus.NewConn(sock)
-	if err != nil {
-		sock.Close()
-		return nil, err
-	}
-	if err := conn.Auth(nil); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return conn, nil
+	return parseSettings(out.String())
 }
 
-// unitInForce adds the settings of one unit and returns the files that they come from.
-func unitInForce(ctx context.Context, conn *dbus.Conn, unit string, s State) ([]string, error) {
-	var path dbus.ObjectPath
-	err := conn.Object(systemd, "/org/freedesktop/systemd1").CallWithContext(ctx, systemd+".Manager.LoadUnit", 0, unit).Store(&path)
-	if err != nil {
-		return nil, fmt.Errorf("load %s: %w", unit, err)
+// parseSettings reads lines of name=value. A name that comes again has another value.
+func parseSettings(text string) (map[string]string, error) {
+	all := map[string]string{}
+	for line := range strings.Lines(text) {
+		name, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		if !ok || !slices.Contains(settingNames, name) {
+			return nil, fmt.Errorf("read settings: %q", line)
+		}
+		if value = plain(name, value); all[name] != "" {
+			value = all[name] + "; " + value
+		}
+		all[name] = value
 	}
-	var files []string
-	for kind, names := range map[string][]string{"Unit": unitSettings, "Service": serviceSettings} {
-		var all map[string]dbus.Variant
-		err := conn.Object(systemd, path).CallWithContext(ctx, "org.freedesktop.DBus.Properties.GetAll", 0, systemd+"."+kind).Store(&all)
-		if err != nil {
-			return nil, fmt.Errorf("read the settings of %s: %w", unit, err)
-		}
-		for _, name := range names {
-			if v, there := all[name]; there {
-				s.add(unit+" "+name, value(name, v.Value()))
-			}
-		}
-		if one, _ := all["FragmentPath"].Value().(string); one != "" {
-			files = append(files, real(one))
-		}
-		more, _ := all["DropInPaths"].Value().([]string)
-		for _, one := range more {
-			files = append(files, real(one))
-		}
+	if all["LoadState"] == "" {
+		return nil, fmt.Errorf("read settings: no LoadState")
 	}
-	return files, nil
+	return all, nil
 }
 
-// value is a setting as a word or a hash. What differs from one start to the next is left out.
-func value(name string, v any) string {
-	switch v := v.(type) {
-	case string:
-		return word(v)
-	case bool, int32, uint32, int64, byte:
-		return fmt.Sprint(v)
-	case uint64:
-		if v == 1<<64-1 {
-			return "infinity"
-		}
-		return fmt.Sprint(v)
-	case []string:
-		if !slices.Contains(ordered, name) {
-			v = slices.Sorted(slices.Values(v))
-		}
-		return word(strings.Join(v, " "))
-	case [][]any:
-		if strings.HasPrefix(name, "Exec") {
-			return commands(v)
-		}
+// plain leaves out of a command when it ran last and how that ended, and puts it as in the unit.
+func plain(name, value string) string {
+	switch {
+	case value == "[not set]":
+		return "not-set"
+	case name == "WatchdogUSec" && value == "infinity": // before the unit was started for the first time; 0 afterwards
+		return "0"
 	}
-	return hash(fmt.Appendf(nil, "%v", v))
-}
-
-// ordered are the lists whose order counts.
-var ordered = []string{"DropInPaths", "Environment"}
-
-// commands are the program and the arguments of each line, without when it ran last and how it ended.
-func commands(lines [][]any) string {
-	var out []string
-	for _, l := range lines {
-		if len(l) < 3 {
-			return unreadable
-		}
-		path, _ := l[0].(string)
-		args, _ := l[1].([]string)
-		text := path
-		if len(args) > 1 {
-			text += " " + strings.Join(args[1:], " ")
-		}
-		if ignored, _ := l[2].(bool); ignored {
-			text = "ignored: " + text
-		}
-		out = append(out, text)
+	if !strings.HasPrefix(name, "Exec") || !strings.HasPrefix(value, "{") {
+		return value
 	}
-	return word(strings.Join(out, "; "))
+	value, _, _ = strings.Cut(value, " ; start_time=")
+	path, rest, _ := strings.Cut(strings.TrimPrefix(value, "{ path="), " ; argv[]=")
+	args, flags, _ := strings.Cut(rest, " ; ignore_errors=")
+	if name, _, _ := strings.Cut(args, " "); name == path {
+		path = args
+	} else {
+		path += " as " + args
+	}
+	if flags != "no" {
+		path += " ignored " + flags
+	}
+	return path
 }

@@ -159,34 +159,26 @@ func TestAManagerThatDoesNotAnswer(t *testing.T) {
 }
 
 func TestSettingsAsWords(t *testing.T) {
-	long := strings.Repeat("x", 64)
-	for _, c := range []struct {
-		name string
-		v    any
-		want string
-	}{
-		{"Restart", "always", "always"},
-		{"User", "", "none"},
-		{"WatchdogUSec", uint64(15000000), "15000000"},
-		{"MemoryMax", uint64(1<<64 - 1), "infinity"},
-		{"OOMScoreAdjust", int32(-900), "-900"},
-		{"NoNewPrivileges", true, "true"},
-		{"ReadOnlyPaths", []string{"/b", "/a"}, "/a /b"},
-		{"Environment", []string{"B=1"}, hash([]byte("B=1"))},
-		{"Environment", []string{"b", "a"}, "b a"},
-		{"BindPaths", [][]any{{"/a", "/b"}}, hash([]byte("[[/a /b]]"))},
-		{"RootDirectory", long, hash([]byte(long))},
-		{"ExecStart", [][]any{{"/usr/bin/x", []string{"x", "run"}, false, uint64(1), uint64(2)}}, "/usr/bin/x run"},
-		{"ExecStart", [][]any{{"/usr/bin/x", []string{"x", "run"}, false, uint64(7), uint64(9)}}, "/usr/bin/x run"},
-		{"ExecStartPre", [][]any{{"/bin/a", []string{"a"}, true}}, "ignored: /bin/a"},
-		{"ExecStopPost", [][]any{}, "none"},
-		{"ExecStop", [][]any{{1}}, "unreadable"},
-	} {
-		if got := value(c.name, c.v); got != c.want {
-			t.Errorf("%s %v: %q, want %q", c.name, c.v, got, c.want)
+	const exec = "{ path=/usr/bin/x ; argv[]=/usr/bin/x run ; ignore_errors=no ; start_time=[Sun 2026-01-01] ; stop_time=[n/a] ; pid=7 ; code=(null) ; status=0/0 }"
+	got, err := parseSettings("LoadState=loaded\nRestart=always\nUser=\nCPUWeight=[not set]\nEnvironment=A=1 B=2\nExecStart=" + exec +
+		"\nExecStopPost=" + strings.Replace(exec, "argv[]=/usr/bin/x", "argv[]=y", 1) + "\nExecStopPost=" + strings.Replace(exec, "errors=no", "errors=yes", 1) + "\n")
+	want := map[string]string{"LoadState": "loaded", "Restart": "always", "User": "", "CPUWeight": "not-set", "Environment": "A=1 B=2",
+		"ExecStart": "/usr/bin/x run", "ExecStopPost": "/usr/bin/x as y run; /usr/bin/x run ignored yes"}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, bad := range []string{"", "Restart=always\n", "LoadState=loaded\nnonsense\n", "LoadState=loaded\nOther=1\n"} {
+		if _, err := parseSettings(bad); err == nil {
+			t.Errorf("%q taken", bad)
 		}
 	}
-	if told("-900") != "?900" || told(hash([]byte("x"))) != "2d711642b726" || told("0755") != "0755" {
+	long := strings.Repeat("x", 64)
+	for value, want := range map[string]string{"": "none", "always": "always", "-900": hash([]byte("-900")), "A=1": hash([]byte("A=1")), long: hash([]byte(long))} {
+		if word(value) != want {
+			t.Errorf("%q as %q", value, word(value))
+		}
+	}
+	if told(hash([]byte("x"))) != "2d711642b726" || told("0755") != "0755" || told("/usr/bin/x run") != "/usr/bin/x run" {
 		t.Error("as told")
 	}
 }
