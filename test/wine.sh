@@ -92,6 +92,9 @@ prefix() { # the files of Windows itself are shared with the template, nothing w
 	mkdir "$1"
 	cp -al "$DIR/template/drive_c" "$1/" 2>/dev/null || cp -a "$DIR/template/drive_c" "$1/" # another file system
 	cp -a "$DIR/template"/{dosdevices,.update-timestamp,system.reg,user.reg,userdef.reg} "$1/"
+	# Where the server has its socket. Two programs that start at once would each make a place, and a server.
+	basename "$(mktemp -d /tmp/wine-XXXXXX)" | tr -d '\n' >"$1/wineserver"
+	chmod 400 "$1/wineserver"
 }
 
 end() {

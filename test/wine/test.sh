@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# test.sh: the tests of the packages that run on Windows, in Wine, each package in a fresh Windows of its own.
+#
+# Real there: the registry with its notices, files with their links, named pipes, TLS, processes, the clock. Not there: who
+# may write a file (Wine invents descriptors of files from the modes of Linux), the system's account, session 0.
+#
+# Not in the list, because the tests themselves need a program of Linux: policy/approval and cmd/agent (ssh-keygen),
+# policy/render (xmllint, python3), x11 (Xvfb), sdnotify (a datagram socket). Without tests for Windows: all that is Linux alone.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+export GOOS=windows GOARCH=amd64 CGO_ENABLED=0
+
+packages=(audit courier enforce idle link notify picture policy policy/registry tray trusted uplink words)
+go test -count=1 -p 2 -timeout 8m -exec "$PWD/test/wine/exec.sh" "${packages[@]/#/./}"
+
+# The mutants of deadline run the go command; a mode of Linux says nothing about who reads a file of the collector.
+go test -count=1 -p 2 -timeout 8m -exec "$PWD/test/wine/exec.sh" -skip 'TestMutants|TestInitRefusesToOverwrite' ./deadline ./collector
