@@ -215,6 +215,10 @@ func TestEntriesOfOthersAreLeftAndCounted(t *testing.T) {
 	d.must(os.Chmod(ehr, 0o777))
 	d.file(ehr + "/z")
 	d.want("the cache is another's", d.sweep(".cache/ehr"), swept{left: 1})
+	d.file(d.home + "/closed/ehr/x")
+	d.must(os.Chown(d.home+"/closed", 0, 0))
+	d.must(os.Chmod(d.home+"/closed", 0o700)) // the user does not come this way, and so nobody does
+	d.want("a directory above is another's", d.sweep("closed/ehr"), swept{left: 1})
 	d.must(os.Chown(d.home, 1, 1))
 	d.want("the home is another's", d.sweep(".cache/ehr"), swept{left: -1})
 }
