@@ -131,7 +131,7 @@ func word(value string) string {
 	switch {
 	case value == "":
 		return empty
-	case string(audit.MakeLabel(value)) == value && len(value) < longest:
+	case string(audit.MakeLabel(value)) == value && len(value) <= longest: // a hash too
 		return value
 	}
 	return hash([]byte(value))

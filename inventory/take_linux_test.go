@@ -172,8 +172,8 @@ func TestSettingsAsWords(t *testing.T) {
 			t.Errorf("%q taken", bad)
 		}
 	}
-	long := strings.Repeat("x", 64)
-	for value, want := range map[string]string{"": "none", "always": "always", "-900": hash([]byte("-900")), "A=1": hash([]byte("A=1")), long: hash([]byte(long))} {
+	long := strings.Repeat("x", 65)
+	for value, want := range map[string]string{"": "none", "always": "always", hash([]byte("x")): hash([]byte("x")), "-900": hash([]byte("-900")), "A=1": hash([]byte("A=1")), long: hash([]byte(long))} {
 		if word(value) != want {
 			t.Errorf("%q as %q", value, word(value))
 		}

@@ -60,7 +60,7 @@ var commands = [][]string{
 	{"agent", "run"}, {"agent", "status"}, {"agent", "policy"}, {"agent", "policy", "show"}, {"agent", "policy", "check"},
 	{"agent", "policy", "diff"}, {"agent", "policy", "schema"}, {"agent", "policy", "sign"}, {"agent", "policy", "approve"},
 	{"agent", "policy", "sign"}, {"agent", "policy", "approve"},
-	{"agent", "install"}, {"agent", "uninstall"}, {"agent", "version"},
+	{"agent", "state"}, {"agent", "state", "show"}, {"agent", "state", "approve"}, {"agent", "install"}, {"agent", "uninstall"}, {"agent", "version"},
 	{"courier", "run"}, {"courier", "enroll"}, {"courier", "audit"}, {"courier", "audit", "verify"}, {"courier", "audit", "export"},
 	{"courier", "status"}, {"courier", "version"},
 	{"collector", "init"}, {"collector", "serve"}, {"collector", "token"}, {"collector", "devices"}, {"collector", "events"},
