@@ -13,7 +13,7 @@ func entriesOf[E any](n *yaml.Node, fields []Definition) ([]E, error) {
 	names := map[string]bool{}
 	for _, it := range items {
 		e := newEntry[E](fields)
-		err := takeFields(e, fields, it)
+		err := named(takeFields(e, fields, it), fields[0].valueIn(e).(string))
 		if err == nil {
 			err = entryError(e, fields, names)
 		}
@@ -24,6 +24,22 @@ func entriesOf[E any](n *yaml.Node, fields []Definition) ([]E, error) {
 		out = append(out, *e)
 	}
 	return out, wrong.orNil()
+}
+
+// named says in each error of an entry which entry it is, where it has a name.
+func named(err error, name string) error {
+	each, ok := err.(several)
+	if !ok || name == "" {
+		return err
+	}
+	for i, e := range each {
+		if _, more := e.(several); more {
+			each[i] = named(e, name)
+		} else {
+			each[i] = &located{errorf("%q: %w", name, e), nodeOf(e, nil)}
+		}
+	}
+	return each
 }
 
 // entryError says what is missing in an entry, and remembers its name, which is the first field.

@@ -355,9 +355,9 @@ func TestParseReportsEverything(t *testing.T) {
 	want := []string{
 		"a.yaml:3:1: key", "a.yaml:1:8: limit: 1s is", "a.yaml:2:1: unknown", "a.yaml:4:1: unknown",
 		"a.yaml:5:15: lock.proof", "a.yaml:5:21: unknown", "a.yaml:5:38: lock.terminate",
-		"c.yaml:2:21: clients: paths", "c.yaml:2:32: clients: grace", "c.yaml:2:35: clients: unknown",
+		"c.yaml:2:21: clients: \"a\": paths", "c.yaml:2:32: clients: \"a\": grace", "c.yaml:2:35: clients: \"a\": unknown",
 		"c.yaml:3:3: clients: \"b\" has no paths", "c.yaml:5:3: clients: name",
-		"d.yaml:1:1: not YAML", "e.yaml:1:1: holds", "f.yaml:1:39: roles: limit", "f.yaml:1:51: roles: action",
+		"d.yaml:1:1: not YAML", "e.yaml:1:1: holds", "f.yaml:1:39: roles: \"a\": limit", "f.yaml:1:51: roles: \"a\": action",
 	}
 	for i, p := range ps {
 		if i < len(want) && !strings.HasPrefix(p.String(), want[i]) {
