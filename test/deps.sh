@@ -6,15 +6,49 @@ set -euo pipefail
 build=(gcc libc6-dev make git pkg-config libgtk-3-dev libayatana-appindicator3-dev)
 demo=(xvfb xauth xdotool xfwm4 xfce4-panel dunst i3lock dbus dbus-x11 libnotify-bin imagemagick x11-utils x11-xserver-utils
 	fonts-dejavu-core adwaita-icon-theme libglib2.0-bin procps)
-test=(patchelf xclip tigervnc-standalone-server openssh-client xss-lock xfce4-notifyd xsecurelock dbus-user-session mmdebstrap systemd-container strace python3-dbus python3-gi python3-jsonschema python3-yaml libxml2-utils)
+test=(patchelf xclip tigervnc-standalone-server openssh-client xss-lock xfce4-notifyd xsecurelock dbus-user-session mmdebstrap systemd-container strace python3-dbus python3-gi python3-jsonschema python3-yaml libxml2-utils rsyslog rsyslog-gnutls rsyslog-openssl)
 bench=(xautolock xss-lock swayidle sway wtype)
 
-want=()
+# What no package of Debian holds goes into a cache: the FHIR validator, and a receiver of OpenTelemetry.
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/stepaway-test
+fhir=4.12.0
+otel=0.120.0
+
+fhir_validator() {
+	[ ! -e "$cache/fhir-$fhir/node_modules/fhir/package.json" ] || return 0
+	echo "deps: npm package fhir $fhir"
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$cache/fhir-$fhir" "fhir@$fhir" </dev/null
+}
+
+otel_collector() { # about a minute, more beside other builds
+	[ ! -x "$cache/otelcol-$otel/otelcol" ] || return 0
+	echo "deps: building OpenTelemetry Collector $otel"
+	local made log
+	made=$(mktemp -d) log=$(mktemp)
+	if ! (cp "$(dirname "$0")/otelcol.yaml" "$made/" && cd "$made" && export GOFLAGS="-mod=mod -buildvcs=false" CGO_ENABLED=0 &&
+		GOBIN=$made go install "go.opentelemetry.io/collector/cmd/builder@v$otel" && ./builder --config otelcol.yaml) >"$log" 2>&1; then
+		tail -20 "$log" >&2
+		echo "deps: building the OpenTelemetry Collector failed" >&2
+		return 1
+	fi
+	mkdir -p "$cache/otelcol-$otel"
+	mv "$made/out/otelcol" "$cache/otelcol-$otel/otelcol"
+	rm -rf "$made" "$log"
+}
+
+others() {
+	[ "$tested" = 0 ] || { fhir_validator && otel_collector; }
+}
+
+want=() tested=0
 for set in "${@:-build}"; do
 	case $set in
 	build) want+=("${build[@]}") ;;
 	demo) want+=("${demo[@]}") ;;
-	test) want+=("${test[@]}") ;;
+	test)
+		want+=("${test[@]}") tested=1
+		command -v npm >/dev/null || want+=(nodejs npm)
+		;;
 	bench) want+=("${bench[@]}") ;;
 	*) echo "deps: no set called '$set' (build, demo, test, bench)" >&2; exit 2 ;;
 	esac
@@ -35,7 +69,8 @@ for p in $(printf '%s\n' "${want[@]}" | sort -u); do
 done
 if [ ${#missing[@]} = 0 ]; then
 	echo "deps: nothing to install"
-	exit 0
+	others
+	exit
 fi
 if [ "$(id -u)" != 0 ]; then
 	echo "deps: missing: ${missing[*]}" >&2
@@ -55,4 +90,5 @@ if ! "${apt[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null >
 	exit 1
 fi
 rm -f "$log"
+others
 echo "deps: done"
