@@ -76,15 +76,6 @@ type Hole struct {
 	Noticed time.Time   `json:"noticed"`
 }
 
-// Certificate is one that was issued to a device, or was revoked.
-type Certificate struct {
-	Serial  string      `json:"serial"`
-	Device  audit.Label `json:"device"`
-	Issued  time.Time   `json:"issued"`
-	Expires time.Time   `json:"expires"`
-	Revoked time.Time   `json:"revoked,omitzero"`
-}
-
 // Filter chooses events. The zero value lets every event through.
 type Filter struct {
 	Device audit.Label

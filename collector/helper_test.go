@@ -17,42 +17,68 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	"stepaway/audit"
+	pg "stepaway/test/postgres"
 	"stepaway/uplink"
 )
 
-// site is a collector in this process, on a real port.
-type site struct {
-	dir   string
-	a     *Authority
-	store Store
-	url   string
+// engines are the databases that every test of the store runs on.
+var engines = []string{"sqlite", "postgres"}
+
+// onEach runs a test on each engine.
+func onEach(t *testing.T, f func(t *testing.T, s *site)) {
+	for _, engine := range engines {
+		t.Run(engine, func(t *testing.T) { f(t, newSiteOn(t, engine)) })
+	}
 }
 
-func newSite(t *testing.T) *site {
+func TestMain(m *testing.M) {
+	code := m.Run()
+	pg.EndShared()
+	os.Exit(code)
+}
+
+// site is a collector in this process, on a real port.
+type site struct {
+	engine, address, database string // of the store
+	dir                       string
+	a                         *Authority
+	store                     *Store
+	url                       string
+}
+
+func newSite(t *testing.T) *site { return newSiteOn(t, "sqlite") }
+
+func newSiteOn(t *testing.T, engine string) *site {
 	t.Helper()
+	s := &site{engine: engine, dir: filepath.Join(t.TempDir(), "data")}
+	if engine == "postgres" {
+		s.address, s.database = pg.Fresh(t)
+	}
 	before := runtime.NumGoroutine()
-	dir := filepath.Join(t.TempDir(), "data")
-	a, err := Init(dir, []string{"collector.test"}, time.Now())
+	var err error
+	s.a, err = Init(s.dir, []string{"collector.test"}, time.Now())
 	must(t, err)
-	store, err := OpenSQLite(dir)
-	must(t, err)
+	s.store = s.open(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
+	s.url = "https://" + l.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- NewServer(a, store, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
+	go func() { done <- NewServer(s.a, s.store, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("serve: %v", err)
 		}
-		must(t, store.Close())
+		must(t, s.store.Close())
 		for end := time.Now().Add(20 * time.Second); runtime.NumGoroutine() > before && time.Now().Before(end); {
 			time.Sleep(10 * time.Millisecond)
 		}
@@ -60,8 +86,19 @@ func newSite(t *testing.T) *site {
 			t.Errorf("%d goroutines before, %d after", before, n)
 		}
 	})
-	return &site{dir: dir, a: a, store: store, url: "https://" + l.Addr().String()}
+	return s
 }
+
+// open opens the site's store, perhaps once more.
+func (s *site) open(t testing.TB) *Store {
+	t.Helper()
+	store, err := Open(context.Background(), s.dir, s.address)
+	must(t, err)
+	return store
+}
+
+// key is what the collector's words are checked with.
+func (s *site) key() ed25519.PublicKey { return s.a.AckKey.Public().(ed25519.PublicKey) }
 
 func must(t testing.TB, err error) {
 	t.Helper()
@@ -170,7 +207,11 @@ func (c *chain) held(n int) string {
 // sql changes the store behind the collector's back.
 func (s *site) sql(t testing.TB, statement string, args ...any) {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(s.dir, storeFile)+"?_pragma=busy_timeout(10000)")
+	driver, name := "sqlite", filepath.Join(s.dir, storeFile)+"?_pragma=busy_timeout(10000)"
+	if s.engine == "postgres" {
+		driver, name, statement = "pgx", s.address, strings.ReplaceAll(statement, "?", "$")
+	}
+	db, err := sql.Open(driver, name)
 	must(t, err)
 	defer db.Close()
 	r, err := db.Exec(statement, args...)
@@ -178,4 +219,9 @@ func (s *site) sql(t testing.TB, statement string, args ...any) {
 	if n, _ := r.RowsAffected(); n == 0 {
 		t.Fatalf("%s changed nothing", statement)
 	}
+}
+
+// walk is View.Walk by itself.
+func (s *site) walk(filter Filter, f func(Kept) error) error {
+	return s.store.View(context.Background(), func(v *View) error { return v.Walk(filter, f) })
 }

@@ -21,31 +21,33 @@ type Summary struct {
 }
 
 // Report sums up what is held, by device, of events received at or after since.
-func Report(ctx context.Context, s Store, since time.Time) ([]Summary, error) {
-	devices, err := s.Devices(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]Summary, len(devices))
-	at := map[audit.Label]*Summary{}
-	for i, d := range devices {
-		all[i] = Summary{Device: d.Name, Types: map[audit.Type]int{}}
-		at[d.Name] = &all[i]
-	}
-	err = s.Walk(ctx, Filter{Since: since}, func(k Kept) error {
-		if sum := at[k.Device]; sum != nil {
-			sum.add(k)
+func Report(ctx context.Context, s *Store, since time.Time) (all []Summary, err error) {
+	err = s.View(ctx, func(v *View) error {
+		devices, err := v.Devices()
+		if err != nil {
+			return err
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = s.Walk(ctx, Filter{Since: since, Aside: true}, func(k Kept) error {
-		if sum := at[k.Device]; sum != nil {
-			sum.Forks++
+		all = make([]Summary, len(devices))
+		at := map[audit.Label]*Summary{}
+		for i, d := range devices {
+			all[i] = Summary{Device: d.Name, Types: map[audit.Type]int{}}
+			at[d.Name] = &all[i]
 		}
-		return nil
+		err = v.Walk(Filter{Since: since}, func(k Kept) error {
+			if sum := at[k.Device]; sum != nil {
+				sum.add(k)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return v.Walk(Filter{Since: since, Aside: true}, func(k Kept) error {
+			if sum := at[k.Device]; sum != nil {
+				sum.Forks++
+			}
+			return nil
+		})
 	})
 	return all, err
 }

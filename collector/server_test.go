@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,7 +25,10 @@ import (
 )
 
 func TestEventsAreHeldOnceAndAcknowledged(t *testing.T) {
-	s := newSite(t)
+	onEach(t, checkEventsAreHeldOnceAndAcknowledged)
+}
+
+func checkEventsAreHeldOnceAndAcknowledged(t *testing.T, s *site) {
 	ws := s.device(t, "ws-1", time.Now())
 	c := &chain{device: "ws-1", epoch: "00000000000000aa"}
 	c.grow(t, 20)
@@ -35,20 +39,23 @@ func TestEventsAreHeldOnceAndAcknowledged(t *testing.T) {
 		}
 	}
 	n := 0
-	must(t, s.store.Walk(context.Background(), Filter{}, func(k Kept) error {
+	must(t, s.walk(Filter{}, func(k Kept) error {
 		if n++; k.Seq != uint64(n) || string(k.Body) != string(c.bodies[n-1]) || k.Received.IsZero() {
 			t.Errorf("event %d: %+v", n, k)
 		}
 		return nil
 	}))
-	v, err := Verify(context.Background(), s.store)
+	v, err := Verify(context.Background(), s.store, s.key())
 	if err != nil || n != 20 || len(v.Findings) != 0 || v.Epochs[0].From != 1 || v.Epochs[0].To != 20 {
 		t.Errorf("%d events, %+v, %v", n, v, err)
 	}
 }
 
 func TestForkIsKeptAsideAndNotAcknowledged(t *testing.T) {
-	s := newSite(t)
+	onEach(t, checkForkIsKeptAsideAndNotAcknowledged)
+}
+
+func checkForkIsKeptAsideAndNotAcknowledged(t *testing.T, s *site) {
 	ws := s.device(t, "ws-1", time.Now())
 	c := &chain{device: "ws-1", epoch: "00000000000000aa"}
 	c.grow(t, 10)
@@ -63,7 +70,7 @@ func TestForkIsKeptAsideAndNotAcknowledged(t *testing.T) {
 	if ack := s.send(t, ws, f, 11, 14, nil); ack.Last != 10 {
 		t.Errorf("ack %+v for what does not continue", ack)
 	}
-	v, err := Verify(context.Background(), s.store)
+	v, err := Verify(context.Background(), s.store, s.key())
 	must(t, err)
 	forks := map[uint64]bool{}
 	for _, x := range v.Findings {
@@ -72,7 +79,7 @@ func TestForkIsKeptAsideAndNotAcknowledged(t *testing.T) {
 		}
 		forks[x.From] = true
 	}
-	if len(forks) != 8 || !forks[7] || !forks[14] || v.Events != 10 {
+	if len(forks) != 8 || !forks[7] || !forks[14] || v.Events != 11 { // one is the collector's own, about the fork
 		t.Errorf("forks %v, %d events", forks, v.Events)
 	}
 	c.grow(t, 1)
@@ -82,14 +89,15 @@ func TestForkIsKeptAsideAndNotAcknowledged(t *testing.T) {
 }
 
 // TestHole: only the collector's own signature carries an epoch over what the store has lost.
-func TestHole(t *testing.T) {
-	s := newSite(t)
+func TestHole(t *testing.T) { onEach(t, checkHole) }
+
+func checkHole(t *testing.T, s *site) {
 	ws := s.device(t, "ws-1", time.Now())
 	c := &chain{device: "ws-1", epoch: "00000000000000aa"}
 	c.grow(t, 30)
 	proof := s.send(t, ws, c, 1, 20, nil)
 	s.sql(t, "DELETE FROM events WHERE seq > 10")
-	s.sql(t, "UPDATE epochs SET last = 10, hash = ?", c.held(10))
+	s.sql(t, "UPDATE epochs SET last = 10, hash = ?1", c.held(10))
 	forged := proof
 	forged.Last = 19
 	other := proof
@@ -102,9 +110,9 @@ func TestHole(t *testing.T) {
 	if ack := s.send(t, ws, c, 21, 25, &proof); ack.Last != 25 {
 		t.Errorf("ack %+v, want 25", ack)
 	}
-	v, err := Verify(context.Background(), s.store)
+	v, err := Verify(context.Background(), s.store, s.key())
 	must(t, err)
-	if len(v.Findings) != 1 || v.Findings[0].Code != "missing" || v.Findings[0].From != 11 || v.Findings[0].To != 20 {
+	if len(v.Findings) != 1 || v.Findings[0].Code != "lost" || v.Findings[0].From != 11 || v.Findings[0].To != 20 {
 		t.Errorf("%+v", v.Findings)
 	}
 }
@@ -147,7 +155,7 @@ func TestBatchesThatAreRefused(t *testing.T) {
 			t.Errorf("%s: %d %s %v, want %d", name, status, answer, err, x.status)
 		}
 	}
-	v, err := Verify(context.Background(), s.store)
+	v, err := Verify(context.Background(), s.store, s.key())
 	if err != nil || v.Events != 0 || len(v.Findings) != 0 {
 		t.Errorf("something was kept: %+v, %v", v, err)
 	}
@@ -243,8 +251,9 @@ func TestCertificateRequests(t *testing.T) {
 }
 
 // TestTokenRace: of many who show a token at once, one gets in.
-func TestTokenRace(t *testing.T) {
-	s := newSite(t)
+func TestTokenRace(t *testing.T) { onEach(t, checkTokenRace) }
+
+func checkTokenRace(t *testing.T, s *site) {
 	tok, err := NewToken(context.Background(), s.a, s.store, "ws-1", "", time.Hour)
 	must(t, err)
 	var mu sync.Mutex
@@ -270,8 +279,9 @@ func TestTokenRace(t *testing.T) {
 	}
 }
 
-func TestManyDevicesAtOnce(t *testing.T) {
-	s := newSite(t)
+func TestManyDevicesAtOnce(t *testing.T) { onEach(t, checkManyDevicesAtOnce) }
+
+func checkManyDevicesAtOnce(t *testing.T, s *site) {
 	var wg sync.WaitGroup
 	for i := range 12 {
 		name := audit.Label(fmt.Sprintf("ws-%d", i))
@@ -287,7 +297,7 @@ func TestManyDevicesAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	v, err := Verify(context.Background(), s.store)
+	v, err := Verify(context.Background(), s.store, s.key())
 	if err != nil || v.Events != 1200 || len(v.Epochs) != 12 || len(v.Findings) != 0 {
 		t.Errorf("%d events, %d epochs, %v, %v", v.Events, len(v.Epochs), v.Findings, err)
 	}
@@ -314,7 +324,7 @@ func TestInitRefusesToOverwriteAndClosesItsFiles(t *testing.T) {
 	if info, _ := os.Stat(dir); info.Mode().Perm() != 0o700 {
 		t.Errorf("%v", info.Mode())
 	}
-	config, err := b.tlsConfig()
+	config, err := NewServer(b, nil, slog.New(slog.DiscardHandler)).tlsConfig()
 	must(t, err)
 	cert, err := config.GetCertificate(nil)
 	must(t, err)

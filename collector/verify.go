@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 
 	"stepaway/audit"
@@ -13,7 +14,7 @@ type Finding struct {
 	Epoch  string      `json:"epoch"`
 	From   uint64      `json:"from"`
 	To     uint64      `json:"to"`
-	Code   string      `json:"code"` // altered, missing, chain, fork, misplaced
+	Code   string      `json:"code"` // altered, missing, lost, chain, fork, misplaced, record
 	Detail string      `json:"detail"`
 }
 
@@ -21,6 +22,7 @@ type Finding struct {
 type Verified struct {
 	Events   int           `json:"events"`
 	Epochs   []VerifiedRun `json:"epochs"`
+	Removed  []Removal     `json:"removed,omitempty"` // by rule
 	Findings []Finding     `json:"findings"`
 }
 
@@ -33,46 +35,119 @@ type VerifiedRun struct {
 	Events int         `json:"events"`
 }
 
-// Verify goes through everything that is held: each hash is computed again from the stored bytes, each event
-// must continue the one before it, and no number may be missing or be held with two bodies.
-func Verify(ctx context.Context, s Store) (Verified, error) {
-	devices, err := s.Devices(ctx)
+// Verify goes through everything that is held at one moment: each hash is computed again from the stored bytes, each
+// event must continue the one before it, and no number may be missing or be held with two bodies. What a rule removed is
+// not missing, as long as its record, chained and signed with this collector's key, is there.
+func Verify(ctx context.Context, s *Store, key ed25519.PublicKey) (Verified, error) {
+	v := &verifying{key: key, heads: map[string]Epoch{}, removed: map[string][]Removal{}, holes: map[string][]Hole{}}
+	err := s.View(ctx, v.all)
+	return v.Verified, err
+}
+
+func (v *verifying) all(w *View) error {
+	devices, err := w.Devices()
 	if err != nil {
-		return Verified{}, err
+		return err
 	}
-	v := &verifying{heads: map[string]Epoch{}}
 	for _, d := range devices {
 		for _, e := range d.Epochs {
-			v.heads[string(d.Name)+"/"+e.Name] = e
+			v.heads[nameOf(d.Name, e.Name)] = e
 		}
 	}
-	if err := s.Walk(ctx, Filter{}, func(k Kept) error { v.event(k); return nil }); err != nil {
-		return Verified{}, err
+	if err := w.Removals(func(s Sealed) error { v.record(s); return nil }); err != nil {
+		return err
+	}
+	holes, err := w.Holes()
+	if err != nil {
+		return err
+	}
+	for _, h := range holes {
+		name := nameOf(h.Device, h.Epoch)
+		v.holes[name] = append(v.holes[name], h)
+	}
+	if err := w.Walk(Filter{}, func(k Kept) error { v.event(k); return nil }); err != nil {
+		return err
 	}
 	v.endEpoch()
 	v.leftOver(devices)
-	err = s.Walk(ctx, Filter{Aside: true}, func(k Kept) error {
+	return w.Walk(Filter{Aside: true}, func(k Kept) error {
 		v.find(k, "fork", "another event under this number, or after a fork, came from the device")
 		return nil
 	})
-	return v.Verified, err
 }
+
+func nameOf(device audit.Label, epoch string) string { return string(device) + "/" + epoch }
 
 // verifying is the state of one Verify.
 type verifying struct {
 	Verified
-	heads map[string]Epoch // not gone through yet
-	run   *VerifiedRun     // the epoch at hand
-	prev  string           // hash of the event before, empty after a hole
+	key     ed25519.PublicKey
+	heads   map[string]Epoch     // not gone through yet
+	removed map[string][]Removal // by epoch, in order
+	holes   map[string][]Hole    // by epoch, in order
+	last    Sealed               // record at hand
+	run     *VerifiedRun         // the epoch at hand
+	prev    string               // hash of the event before, empty after a hole
+}
+
+// record checks the next record of what was removed. What it says counts only if it is as it was signed.
+func (v *verifying) record(s Sealed) {
+	prev, n := audit.Zero, v.last.N+1
+	if v.last.N > 0 {
+		prev = audit.Hash(v.last.Body)
+	}
+	v.last = s
+	r, err := s.open(v.key)
+	at := Kept{Device: s.Run.Device, Epoch: s.Run.Epoch}
+	switch {
+	case err != nil:
+		v.find(at, "record", fmt.Sprintf("the record %d of removed events: %v", s.N, err))
+		return
+	case s.N != n:
+		v.find(at, "record", fmt.Sprintf("records %d to %d of removed events are missing", n, s.N-1))
+	case r.Prev != prev:
+		v.find(at, "record", fmt.Sprintf("the record %d of removed events does not continue the one before it", s.N))
+	}
+	v.Removed = append(v.Removed, r)
+	if !r.Aside {
+		name := nameOf(r.Device, r.Epoch)
+		v.removed[name] = append(v.removed[name], r)
+	}
 }
 
 func (v *verifying) find(k Kept, code, detail string) {
 	v.Findings = append(v.Findings, Finding{Device: k.Device, Epoch: k.Epoch, From: k.Seq, To: k.Seq, Code: code, Detail: detail})
 }
 
-func (v *verifying) missing(device audit.Label, epoch string, from, to uint64) {
-	v.Findings = append(v.Findings, Finding{Device: device, Epoch: epoch, From: from, To: to, Code: "missing",
-		Detail: fmt.Sprintf("%d events are not here", to-from+1)})
+// missing accounts for numbers of which there is no event, and answers the hash of the last one if a record has it.
+func (v *verifying) missing(device audit.Label, epoch string, from, to uint64) (hash string) {
+	name := nameOf(device, epoch)
+	for from <= to {
+		end, code, detail := to, "missing", "%d events are not here"
+		for _, r := range v.removed[name] {
+			if r.First <= from && from <= r.Last {
+				end, code, hash = r.Last, "", r.Hash
+				break
+			}
+			if r.First > from && r.First <= end {
+				end = r.First - 1
+			}
+		}
+		for _, h := range v.holes[name] {
+			if code == "missing" && h.First <= from && from <= h.Last {
+				end, code = min(end, h.Last), "lost"
+				detail = "%d events were acknowledged and are not here, noticed " + h.Noticed.Format("2006-01-02 15:04") + ": was an older backup restored?"
+			}
+		}
+		end = min(end, to)
+		if code != "" {
+			hash = ""
+			v.Findings = append(v.Findings, Finding{Device: device, Epoch: epoch, From: from, To: end, Code: code,
+				Detail: fmt.Sprintf(detail, end-from+1)})
+		}
+		from = end + 1
+	}
+	return hash
 }
 
 func (v *verifying) event(k Kept) {
@@ -82,8 +157,7 @@ func (v *verifying) event(k Kept) {
 		v.run, v.prev = &v.Epochs[len(v.Epochs)-1], audit.Zero
 	}
 	if k.Seq != v.run.To+1 {
-		v.missing(k.Device, k.Epoch, v.run.To+1, k.Seq-1)
-		v.prev = ""
+		v.prev = v.missing(k.Device, k.Epoch, v.run.To+1, k.Seq-1)
 	}
 	v.Events++
 	v.run.Events++
@@ -114,7 +188,7 @@ func (v *verifying) endEpoch() {
 	if v.run == nil {
 		return
 	}
-	name := string(v.run.Device) + "/" + v.run.Epoch
+	name := nameOf(v.run.Device, v.run.Epoch)
 	head, known := v.heads[name]
 	delete(v.heads, name)
 	at := Kept{Device: v.run.Device, Epoch: v.run.Epoch, Record: audit.Record{Seq: v.run.To}}
@@ -122,9 +196,16 @@ func (v *verifying) endEpoch() {
 	case !known:
 		v.find(at, "chain", "the epoch was never acknowledged")
 	case head.Last > v.run.To:
-		v.missing(v.run.Device, v.run.Epoch, v.run.To+1, head.Last)
+		v.tail(v.run.Device, v.run.To+1, head)
 	case head.Last < v.run.To || head.Hash != v.prev:
 		v.find(at, "chain", fmt.Sprintf("the last event is not the one acknowledged, number %d", head.Last))
+	}
+}
+
+// tail accounts for the events at the end of an epoch, from a number on, of which none is there.
+func (v *verifying) tail(device audit.Label, from uint64, head Epoch) {
+	if hash := v.missing(device, head.Name, from, head.Last); hash != "" && hash != head.Hash {
+		v.find(Kept{Device: device, Epoch: head.Name, Record: audit.Record{Seq: head.Last}}, "chain", "the last event that was removed is not the one acknowledged")
 	}
 }
 
@@ -132,8 +213,8 @@ func (v *verifying) endEpoch() {
 func (v *verifying) leftOver(devices []Device) {
 	for _, d := range devices {
 		for _, e := range d.Epochs {
-			if _, left := v.heads[string(d.Name)+"/"+e.Name]; left && e.Last > 0 {
-				v.missing(d.Name, e.Name, 1, e.Last)
+			if _, left := v.heads[nameOf(d.Name, e.Name)]; left && e.Last > 0 {
+				v.tail(d.Name, 1, e)
 			}
 		}
 	}

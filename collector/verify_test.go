@@ -17,7 +17,7 @@ func TestVerifyFindsWhatWasChanged(t *testing.T) {
 		from   uint64
 		to     uint64
 	}{
-		"a body":               {`UPDATE events SET body = replace(body, '"agent":"v1"', '"agent":"v2"') WHERE seq = 5`, "altered", 5, 5},
+		"a body":               {"UPDATE events SET body = '{}' WHERE seq = 5", "altered", 5, 5},
 		"a body and its hash":  {"", "chain", 6, 6},
 		"one is gone":          {"DELETE FROM events WHERE seq = 5", "missing", 5, 5},
 		"several are gone":     {"DELETE FROM events WHERE seq BETWEEN 3 AND 6", "missing", 3, 6},
@@ -29,32 +29,35 @@ func TestVerifyFindsWhatWasChanged(t *testing.T) {
 		"the ack is forgotten": {"DELETE FROM epochs", "chain", 10, 10},
 		"the ack is set back":  {"UPDATE epochs SET last = 9", "chain", 10, 10},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := newSite(t)
-			ws := s.device(t, "ws-1", time.Now())
-			h := &chain{device: "ws-1", epoch: "00000000000000aa"}
-			h.grow(t, 10)
-			s.send(t, ws, h, 1, 10, nil)
-			if c.change != "" {
-				s.sql(t, c.change)
-			} else {
-				body := bytes.Replace(h.bodies[4], []byte(`"agent":"v1"`), []byte(`"agent":"v2"`), 1)
-				s.sql(t, "UPDATE events SET body = ?, hash = ? WHERE seq = 5", []byte(body), audit.Hash(body))
-			}
-			v, err := Verify(context.Background(), s.store)
-			must(t, err)
-			for _, f := range v.Findings {
-				if f.Code == c.code && f.From == c.from && f.To == c.to {
-					return
+		for _, engine := range engines {
+			t.Run(name+" "+engine, func(t *testing.T) {
+				s := newSiteOn(t, engine)
+				ws := s.device(t, "ws-1", time.Now())
+				h := &chain{device: "ws-1", epoch: "00000000000000aa"}
+				h.grow(t, 10)
+				s.send(t, ws, h, 1, 10, nil)
+				if c.change != "" {
+					s.sql(t, c.change)
+				} else {
+					body := bytes.Replace(h.bodies[4], []byte(`"agent":"v1"`), []byte(`"agent":"v2"`), 1)
+					s.sql(t, "UPDATE events SET body = ?1, hash = ?2 WHERE seq = 5", []byte(body), audit.Hash(body))
 				}
-			}
-			t.Errorf("want %s %d to %d, found %+v", c.code, c.from, c.to, v.Findings)
-		})
+				v, err := Verify(context.Background(), s.store, s.key())
+				must(t, err)
+				for _, f := range v.Findings {
+					if f.Code == c.code && f.From == c.from && f.To == c.to {
+						return
+					}
+				}
+				t.Errorf("want %s %d to %d, found %+v", c.code, c.from, c.to, v.Findings)
+			})
+		}
 	}
 }
 
-func TestReport(t *testing.T) {
-	s := newSite(t)
+func TestReport(t *testing.T) { onEach(t, checkReport) }
+
+func checkReport(t *testing.T, s *site) {
 	ctx := context.Background()
 	for _, d := range []audit.Label{"ws-1", "ws-2"} {
 		tok, err := NewToken(ctx, s.a, s.store, d, "", time.Hour)

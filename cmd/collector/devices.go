@@ -13,13 +13,14 @@ import (
 
 func devices(ctx context.Context, args []string) error {
 	fs := flags("devices", "Lists the devices and what is held of each.")
-	dir := dataFlag(fs)
+	at := placeFlags(fs)
 	asJSON := fs.Bool("json", false, "print one JSON object a line")
 	if _, err := cmdline.Parse(fs, args); err != nil {
 		return err
 	}
-	return withStore(*dir, func(_ *collector.Authority, s collector.Store) error {
-		ds, err := s.Devices(ctx)
+	return withStore(ctx, at, func(_ *collector.Authority, s *collector.Store) error {
+		var ds []collector.Device
+		err := s.View(ctx, func(v *collector.View) (err error) { ds, err = v.Devices(); return err })
 		if err != nil {
 			return err
 		}

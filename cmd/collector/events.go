@@ -17,7 +17,7 @@ import (
 
 func events(ctx context.Context, args []string) error {
 	fs := flags("events", "Prints the events that are held, by device, epoch and number. With --json each line is the event as the\ndevice wrote it, with its hash and the time it was received.")
-	dir := dataFlag(fs)
+	at := placeFlags(fs)
 	asJSON := fs.Bool("json", false, "print one JSON object a line")
 	since := fs.String("since", "", "only what was received since this `time`: 2006-01-02, RFC 3339, or a duration such as 24h ago")
 	device := fs.String("device", "", "only events of this `device`")
@@ -33,10 +33,12 @@ func events(ctx context.Context, args []string) error {
 	if *asJSON {
 		line = jsonEvent
 	}
-	return withStore(*dir, func(_ *collector.Authority, s collector.Store) error {
-		err := s.Walk(ctx, collector.Filter{Device: audit.Label(*device), Since: from}, func(k collector.Kept) error {
-			_, err := out.WriteString(line(k))
-			return err
+	return withStore(ctx, at, func(_ *collector.Authority, s *collector.Store) error {
+		err := s.View(ctx, func(v *collector.View) error {
+			return v.Walk(collector.Filter{Device: audit.Label(*device), Since: from}, func(k collector.Kept) error {
+				_, err := out.WriteString(line(k))
+				return err
+			})
 		})
 		return errors.Join(err, out.Flush())
 	})

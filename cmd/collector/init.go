@@ -16,9 +16,9 @@ type list []string
 func (l *list) String() string     { return strings.Join(*l, ",") }
 func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 
-func initVerb(_ context.Context, args []string) error {
-	fs := flags("init", "Makes the data directory with a CA, the key that signs acknowledgements, and a server certificate for\nlocalhost, this host and every --host.")
-	dir := dataFlag(fs)
+func initVerb(ctx context.Context, args []string) error {
+	fs := flags("init", "Makes the data directory with a CA, the key that signs acknowledgements, and a server certificate for\nlocalhost, this host and every --host; and the tables of the store.")
+	at := placeFlags(fs)
 	var hosts list
 	fs.Var(&hosts, "host", "`name` or address that workstations reach the collector by; may be repeated")
 	if _, err := cmdline.Parse(fs, args); err != nil {
@@ -29,17 +29,13 @@ func initVerb(_ context.Context, args []string) error {
 			return cmdline.Wrong(fs, "--host %q: want a bare name or address, without scheme and port", h)
 		}
 	}
-	a, err := collector.Init(*dir, hosts, time.Now())
+	a, err := collector.Init(at.data, hosts, time.Now())
 	if err != nil {
 		return err
 	}
-	s, err := collector.OpenSQLite(*dir)
-	if err != nil {
+	if err := withStore(ctx, at, func(*collector.Authority, *collector.Store) error { return nil }); err != nil {
 		return err
 	}
-	if err := s.Close(); err != nil {
-		return err
-	}
-	fmt.Printf("collector made in %s\nCA fingerprint %s\n", *dir, a.Fingerprint())
+	fmt.Printf("collector made in %s\nCA fingerprint %s\n", at.data, a.Fingerprint())
 	return nil
 }

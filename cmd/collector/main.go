@@ -31,26 +31,39 @@ func main() {
 		{Name: "events", Line: "print events", Run: events},
 		{Name: "verify", Line: "check every event and every chain", Run: verify},
 		{Name: "report", Line: "sum up by device", Run: reportVerb},
+		{Name: "retain", Line: "remove events that were kept for long enough", Run: retain},
+		{Name: "backup", Line: "write a copy of the store in the data directory, while it is used", Run: backup},
+		{Name: "restore", Line: "put such a copy back", Run: restore},
 		cmdline.VersionVerb(self, version),
 	}}.Main(ctx, os.Args[1:]))
 }
 
 func flags(verb, about string) *flag.FlagSet { return cmdline.Flags(self, verb, about) }
 
-// dataFlag names the data directory.
-func dataFlag(fs *flag.FlagSet) *string {
-	return fs.String("data", "/var/lib/stepaway-collector", "data `directory`")
+// place is where a collector's keys and its store are.
+type place struct{ data, store string }
+
+// placeFlags are the flags that every command has.
+func placeFlags(fs *flag.FlagSet) *place {
+	at := &place{}
+	fs.StringVar(&at.data, "data", "/var/lib/stepaway-collector", "data `directory`: keys, and events unless --store is given")
+	fs.StringVar(&at.store, "store", "", "`URL` of a PostgreSQL database to keep events in, postgres://USER@HOST/DATABASE; its password\n"+
+		"belongs into the file that PGPASSFILE names, or into PGPASSWORD")
+	return at
 }
 
 // withStore opens the store of a collector that exists.
-func withStore(dir string, f func(*collector.Authority, collector.Store) error) error {
-	a, err := collector.Load(dir)
+func withStore(ctx context.Context, at *place, f func(*collector.Authority, *collector.Store) error) error {
+	a, err := collector.Load(at.data)
 	if err != nil {
 		return err
 	}
-	s, err := collector.OpenSQLite(dir)
+	s, err := collector.Open(ctx, at.data, at.store)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(a, s), s.Close())
+	if err = s.Adopt(ctx, a); err == nil {
+		err = f(a, s)
+	}
+	return errors.Join(err, s.Close())
 }

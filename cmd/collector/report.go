@@ -15,7 +15,7 @@ import (
 
 func reportVerb(ctx context.Context, args []string) error {
 	fs := flags("report", "Sums up by device: events by type, locks without proof, events that the device says were lost.")
-	dir := dataFlag(fs)
+	at := placeFlags(fs)
 	asJSON := fs.Bool("json", false, "print one JSON object a line")
 	since := fs.String("since", "", "only what was received since this `time`: 2006-01-02, RFC 3339, or a duration such as 24h ago")
 	if _, err := cmdline.Parse(fs, args); err != nil {
@@ -25,7 +25,7 @@ func reportVerb(ctx context.Context, args []string) error {
 	if err != nil {
 		return cmdline.Wrong(fs, "%v", err)
 	}
-	return withStore(*dir, func(_ *collector.Authority, s collector.Store) error {
+	return withStore(ctx, at, func(_ *collector.Authority, s *collector.Store) error {
 		all, err := collector.Report(ctx, s, from)
 		if err != nil {
 			return err

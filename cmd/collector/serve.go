@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 
 	"stepaway/cmdline"
 	"stepaway/collector"
@@ -14,17 +15,18 @@ import (
 
 func serve(ctx context.Context, args []string) error {
 	fs := flags("serve", "Takes events from couriers until it is told to stop.")
-	dir := dataFlag(fs)
+	at := placeFlags(fs)
 	address := fs.String("listen", "127.0.0.1:8443", "`address` to listen on; :8443 for every interface")
-	store := fs.String("store", "", "`where` events are kept; the data directory unless given")
+	keep := fs.String("retain", collector.DefaultRetention, "how long events are kept, such as 6y, 90d or 52560h, or forever; they leave by whole months")
 	if _, err := cmdline.Parse(fs, args); err != nil {
 		return err
 	}
-	if *store != "" {
-		return cmdline.Wrong(fs, "--store %.20q: other stores are not in this release; leave --store away to keep events in the data directory", *store)
+	rule, err := collector.ParseRetention(*keep)
+	if err != nil {
+		return cmdline.Wrong(fs, "--retain %v", err)
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	return withStore(*dir, func(a *collector.Authority, s collector.Store) error {
+	return withStore(ctx, at, func(a *collector.Authority, s *collector.Store) error {
 		l, err := net.Listen("tcp", *address)
 		if err != nil {
 			return fmt.Errorf("%w; choose another address with --listen", err)
@@ -33,6 +35,12 @@ func serve(ctx context.Context, args []string) error {
 		if _, err := sdnotify.Send(sdnotify.Ready); err != nil {
 			log.Warn("service manager not told", "err", err)
 		}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		var retaining sync.WaitGroup
+		defer retaining.Wait()
+		retaining.Go(func() { s.KeepRetention(ctx, a, rule, log) })
+		defer cancel()
 		return collector.NewServer(a, s, log).Serve(ctx, l)
 	})
 }

@@ -15,7 +15,7 @@ import (
 
 func token(ctx context.Context, args []string) error {
 	fs := flags("token DEVICE", "Makes a one-time token and prints it, alone, on standard output. Whoever has it can enroll as DEVICE.")
-	dir := dataFlag(fs)
+	at := placeFlags(fs)
 	address := fs.String("url", "", "`https://HOST:PORT` to put into the token")
 	ttl := fs.Duration("ttl", 24*time.Hour, "how long the token may be used, at most 30 days")
 	names, err := cmdline.Parse(fs, args, "DEVICE")
@@ -32,7 +32,7 @@ func token(ctx context.Context, args []string) error {
 	if err := uplink.CheckDevice(device); err != nil {
 		return cmdline.Wrong(fs, "%v", err)
 	}
-	return withStore(*dir, func(a *collector.Authority, s collector.Store) error {
+	return withStore(ctx, at, func(a *collector.Authority, s *collector.Store) error {
 		t, err := collector.NewToken(ctx, a, s, device, *address, *ttl)
 		if err != nil {
 			return err

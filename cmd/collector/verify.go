@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"os"
+	"time"
 
 	"stepaway/cmdline"
 	"stepaway/collector"
@@ -12,14 +14,14 @@ import (
 
 func verify(ctx context.Context, args []string) error {
 	fs := flags("verify", "Computes every hash again from what is stored, and checks that each chain is whole. Exit 1 if anything is\nwrong.")
-	dir := dataFlag(fs)
+	at := placeFlags(fs)
 	asJSON := fs.Bool("json", false, "print JSON")
 	if _, err := cmdline.Parse(fs, args); err != nil {
 		return err
 	}
 	var v collector.Verified
-	err := withStore(*dir, func(_ *collector.Authority, s collector.Store) (err error) {
-		v, err = collector.Verify(ctx, s)
+	err := withStore(ctx, at, func(a *collector.Authority, s *collector.Store) (err error) {
+		v, err = collector.Verify(ctx, s, a.AckKey.Public().(ed25519.PublicKey))
 		return err
 	})
 	if err != nil {
@@ -41,6 +43,10 @@ func verify(ctx context.Context, args []string) error {
 func printVerified(v collector.Verified) {
 	for _, e := range v.Epochs {
 		fmt.Printf("%-24s epoch %s: %d to %d, %d events\n", e.Device, e.Epoch, e.From, e.To, e.Events)
+	}
+	for _, r := range v.Removed {
+		fmt.Printf("%-24s epoch %s: %d to %d, %d events removed on %s by rule: %s\n", r.Device, r.Epoch, r.First, r.Last, r.Count,
+			r.At.Format(time.DateOnly), r.Rule)
 	}
 	for _, f := range v.Findings {
 		fmt.Printf("%-24s epoch %s: %d to %d: %s: %s\n", f.Device, f.Epoch, f.From, f.To, f.Code, f.Detail)
