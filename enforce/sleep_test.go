@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,11 +14,11 @@ import (
 // sleeper plays the power manager.
 type sleeper struct {
 	c     chan Sleep
-	ready int // how often the machine was let go
+	ready atomic.Int32 // how often the machine was let go
 }
 
 func (s *sleeper) say(going bool) {
-	s.c <- Sleep{Going: going, Ready: func() { s.ready++ }}
+	s.c <- Sleep{Going: going, Ready: func() { s.ready.Add(1) }}
 	synctest.Wait()
 }
 
@@ -51,13 +52,13 @@ func TestLockedBeforeSleep(t *testing.T) {
 			t.Errorf("%s %+v", e.Reason, e.Facts)
 		}
 		w.after(1500 * time.Millisecond)
-		if s.ready != 0 {
+		if s.ready.Load() != 0 {
 			t.Error("the machine sleeps before the lock is proved")
 		}
 		w.after(sec)
 		w.last(audit.LockProved)
-		if s.ready != 1 {
-			t.Errorf("let go %d times", s.ready)
+		if s.ready.Load() != 1 {
+			t.Errorf("let go %d times", s.ready.Load())
 		}
 		s.say(false)
 		w.after(time.Hour)
@@ -83,12 +84,12 @@ func TestSleepIsNotHeldUpForEver(t *testing.T) {
 		w.touch("1")
 		s.say(true)
 		w.after(4 * sec)
-		if s.ready != 0 {
+		if s.ready.Load() != 0 {
 			t.Error("let go while a lock may still come")
 		}
 		w.after(sec)
-		if s.ready != 1 {
-			t.Errorf("let go %d times after five seconds", s.ready)
+		if s.ready.Load() != 1 {
+			t.Errorf("let go %d times after five seconds", s.ready.Load())
 		}
 		works = true
 		s.say(false)
@@ -109,8 +110,8 @@ func TestSleepWithNothingToLock(t *testing.T) {
 		w.after(31 * sec)
 		w.last(audit.LockProved)
 		s.say(true)
-		if s.ready != 1 || w.count(audit.SignoutRequested) != 0 || w.count(audit.LockRequested) != 1 {
-			t.Errorf("let go %d times; %v", s.ready, w.types())
+		if s.ready.Load() != 1 || w.count(audit.SignoutRequested) != 0 || w.count(audit.LockRequested) != 1 {
+			t.Errorf("let go %d times; %v", s.ready.Load(), w.types())
 		}
 	})
 }
@@ -125,7 +126,7 @@ func TestEndLetsTheMachineSleep(t *testing.T) {
 		w.touch("1")
 		s.say(true)
 	})
-	if s.ready != 1 {
-		t.Errorf("let go %d times", s.ready)
+	if s.ready.Load() != 1 {
+		t.Errorf("let go %d times", s.ready.Load())
 	}
 }
