@@ -12,8 +12,9 @@ import (
 // Collector is what the policy in force says of the collector. The enforcer alone decides which policy is in force, so it
 // keeps this in a file beside the socket, where the courier finds it also while no enforcer runs.
 type Collector struct {
-	URL string `json:"url"`          // "": the one enrolled at
-	CA  string `json:"ca,omitempty"` // file with its certificate authority; "": the one received at enrolment
+	URL   string `json:"url"`             // "": the one enrolled at
+	CA    string `json:"ca,omitempty"`    // file with its certificate authority; "": the one received at enrolment
+	Proxy string `json:"proxy,omitempty"` // http://HOST:PORT or https://HOST:PORT; "": none
 }
 
 // CollectorFile is the file for the socket of that path, in a directory of its own so that watching it costs no wake-ups.

@@ -33,7 +33,7 @@ classes:
   - {name: kiosk, limit: 2m, action: close-clients, close_clients_after: 1m, sign_out_after: 1h}
 roles:
   - {name: clinical, groups: [clinicians], limit: 30m, sign_out_after: 2h}
-collector: {url: https://collector.clinic.example:8443, ca: /etc/stepaway/collector-ca.pem}
+collector: {url: https://collector.clinic.example:8443, ca: /etc/stepaway/collector-ca.pem, proxy: "http://proxy.clinic.example:3128"}
 approval: {required: true, allowed_signers: /etc/stepaway/allowed_signers, group: ward-3}
 `
 
@@ -67,7 +67,7 @@ func TestParseWhole(t *testing.T) {
 		Class:     "ward",
 		Classes:   []Class{{"ward", Terms{Limit: 10 * time.Minute}}, {"kiosk", Terms{2 * time.Minute, CloseClients, time.Minute, time.Hour}}},
 		Roles:     []Role{{Name: "clinical", Groups: []string{"clinicians"}, Terms: Terms{Limit: 30 * time.Minute, SignOutAfter: 2 * time.Hour}}},
-		Collector: Collector{"https://collector.clinic.example:8443", "/etc/stepaway/collector-ca.pem"},
+		Collector: Collector{"https://collector.clinic.example:8443", "/etc/stepaway/collector-ca.pem", "http://proxy.clinic.example:3128"},
 		Approval:  Approval{true, "/etc/stepaway/allowed_signers", "ward-3"},
 	}
 	if !reflect.DeepEqual(l.Policy, want) {
@@ -223,6 +223,11 @@ func TestParseRefuses(t *testing.T) {
 		{"collector: {url: 'https://h:x'}", "1:18: collector.url", "not an address"},
 		{"collector: {url: 'https://%E2%80%AEh'}", "1:18: collector.url", "not an address"},
 		{"collector: {url: 'https://a b'}", "1:18: collector.url", "not an address"},
+		{"collector: {proxy: 'http://h'}", "1:20: collector.proxy", "not an address"},
+		{"collector: {proxy: 'socks5://h:1'}", "1:20: collector.proxy", "not an address"},
+		{"collector: {proxy: 'http://u:p@h:1'}", "1:20: collector.proxy", "not an address"},
+		{"collector: {proxy: 'http://h:1/x'}", "1:20: collector.proxy", "not an address"},
+		{"collector: {proxy: 'h:3128'}", "1:20: collector.proxy", "not an address"},
 		{"collector: {ca: ca.pem}", "1:17: collector.ca", "not a clean absolute path"},
 		{"approval: {allowed_signers: ~/keys}", "1:29: approval.allowed_signers", "not a clean absolute path"},
 		// clients and roles

@@ -119,8 +119,9 @@ type Class struct {
 
 // Collector is where events go.
 type Collector struct {
-	URL string
-	CA  string // file with the collector's CA certificate; empty: the one got at enrolment
+	URL   string
+	CA    string // file with the collector's CA certificate; empty: the one got at enrolment
+	Proxy string // http://HOST:PORT or https://HOST:PORT; empty: none
 }
 
 // Approval says whether a weaker policy needs a second person.

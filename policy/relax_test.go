@@ -26,7 +26,7 @@ func randomPolicy(r *rand.Rand) Policy {
 		Action:   Action(word("lock", "disconnect", "sign-out", "close-clients", "close-clients-and-lock")),
 		Stages:   Stages{some(0, time.Minute, time.Hour), some(0, time.Minute, time.Hour)},
 		Lock:     LockPolicy{Proof: Proof(word("claim", "locker", "greeter")), Terminate: r.IntN(2) == 0},
-		Approval: Approval{r.IntN(2) == 0, word("", "/keys", "/more"), word("", "a", "b")}, Collector: Collector{word("", "https://h", "https://i"), word("", "/ca")},
+		Approval: Approval{r.IntN(2) == 0, word("", "/keys", "/more"), word("", "a", "b")}, Collector: Collector{word("", "https://h", "https://i"), word("", "/ca"), word("", "http://p:1", "http://q:1")},
 	}
 	for range r.IntN(3) {
 		p.Lock.Fallback = append(p.Lock.Fallback, word("/usr/bin/i3lock", "-n"))
@@ -160,6 +160,7 @@ func weakened(p, q *Policy) []string {
 	}
 	add("collector.url", other(p.Collector.URL, q.Collector.URL))
 	add("collector.ca", p.Collector.CA != q.Collector.CA)
+	add("collector.proxy", other(p.Collector.Proxy, q.Collector.Proxy))
 	add("approval.required", p.Approval.Required && !q.Approval.Required)
 	add("approval.allowed_signers", other(p.Approval.AllowedSigners, q.Approval.AllowedSigners))
 	add("approval.group", other(p.Approval.Group, q.Approval.Group))
@@ -279,6 +280,8 @@ func TestRelaxesOneKey(t *testing.T) {
 		{strict: "collector: {url: https://h}", weak: "collector: {url: https://i}", both: true},
 		{strict: "collector: {url: https://h}", weak: ""},
 		{strict: "collector: {ca: /a}", weak: "collector: {ca: /b}", both: true},
+		{strict: "collector: {proxy: 'http://p:1'}", weak: "collector: {proxy: 'http://q:1'}", both: true},
+		{strict: "collector: {proxy: 'http://p:1'}", weak: ""},
 		{strict: "approval: {allowed_signers: /a}", weak: "approval: {allowed_signers: /b}", both: true},
 	} {
 		s, w := mustParse(t, c.strict).Policy, mustParse(t, c.weak).Policy

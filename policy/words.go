@@ -45,10 +45,11 @@ func (e Entry) MarshalJSON() ([]byte, error) {
 
 // Patterns are what a schema can say of the texts below: whatever a check accepts matches, and more does.
 const (
-	pathPattern = `/.*[^/]|[A-Za-z]:\\[^\\/:"<>|][^/:"<>|]*`
-	homePattern = `[^/\\:*?"<>|]([^:*?"<>|]*[^/\\:*?"<>|])?`
-	namePattern = `[A-Za-z0-9 ._/:][A-Za-z0-9 ._@/:+-]*`
-	urlPattern  = `[Hh][Tt][Tt][Pp][Ss]://[A-Za-z0-9._:\[\]-]+/*`
+	pathPattern  = `/.*[^/]|[A-Za-z]:\\[^\\/:"<>|][^/:"<>|]*`
+	homePattern  = `[^/\\:*?"<>|]([^:*?"<>|]*[^/\\:*?"<>|])?`
+	namePattern  = `[A-Za-z0-9 ._/:][A-Za-z0-9 ._@/:+-]*`
+	urlPattern   = `[Hh][Tt][Tt][Pp][Ss]://[A-Za-z0-9._:\[\]-]+/*`
+	proxyPattern = `[Hh][Tt][Tt][Pp][Ss]?://[A-Za-z0-9._:\[\]-]+:[0-9]+/*`
 )
 
 // onWindows is the beginning of an absolute path there. Shares are not local and no place for what a policy names.
@@ -95,6 +96,16 @@ func httpsURL(s string) error {
 	if err != nil || u.Scheme != "https" || u.User != nil || strings.ContainsAny(s, "?#") ||
 		strings.Trim(u.Path, "/") != "" || !hostAndPort(u) {
 		return errorf("%q is not an address like https://collector.clinic.example:8443", printable(s))
+	}
+	return nil
+}
+
+// proxyURL accepts the address of a proxy, which has no port that goes without saying.
+func proxyURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || strings.ContainsAny(s, "?#") ||
+		strings.Trim(u.Path, "/") != "" || !hostAndPort(u) || u.Port() == "" {
+		return errorf("%q is not an address like http://proxy.clinic.example:3128", printable(s))
 	}
 	return nil
 }
