@@ -392,3 +392,59 @@ var formats = map[string]func(*testing.T, Entry) string{
 		return string(b)
 	},
 }
+
+// TestFHIRValid has the npm package fhir validate an event of every type, and refuse ones that are made wrong.
+func TestFHIRValid(t *testing.T) {
+	cache, err := os.UserCacheDir()
+	check(t, err)
+	var lines []string
+	for _, e := range append(entries(), longest()...) {
+		body, err := FHIR(e)
+		check(t, err)
+		lines = append(lines, string(body))
+	}
+	good := len(lines)
+	batch, err := FHIRBatch(entries()[:5])
+	check(t, err)
+	lines = append(lines, string(batch))
+	good++
+	body, err := FHIR(ordinary())
+	check(t, err)
+	for _, change := range [][2]string{
+		{`"action":"E"`, `"action":"X"`}, {`"outcome":"0"`, `"outcome":"1"`}, {`"recorded"`, `"recording"`}, {`"requestor":false`, `"requestor":"no"`},
+		{`"observer"`, `"watcher"`}, {`"AuditEvent"`, `"AuditThing"`}, {`"type":{"system"`, `"kind":{"system"`}, {`,"network"`, `,"networks"`},
+	} {
+		bad := strings.ReplaceAll(string(body), change[0], change[1])
+		if bad == string(body) {
+			t.Fatalf("%s is not in %s", change[0], body)
+		}
+		lines = append(lines, bad)
+	}
+	file := filepath.Join(t.TempDir(), "events.ndjson")
+	check(t, os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o644))
+	out, err := exec.Command("node", "testdata/validate.js", filepath.Join(cache, "stepaway-test", "fhir-4.12.0", "node_modules"), file).CombinedOutput()
+	if err != nil {
+		t.Fatalf("validate: %v; without node or its package run `make deps`\n%s", err, out)
+	}
+	said := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+	if len(said) != len(lines) {
+		t.Fatalf("%d answers for %d resources: %s", len(said), len(lines), out)
+	}
+	for i, s := range said {
+		if (s == "") != (i < good) {
+			t.Errorf("%s\n%s", s, lines[i])
+		}
+	}
+}
+
+// TestInstants: what the FHIR validator does not look at.
+func TestInstants(t *testing.T) {
+	instant := regexp.MustCompile(`^[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z$`)
+	e := ordinary()
+	for _, at := range []time.Time{e.Wall, e.Wall.In(time.FixedZone("x", 5*3600+1800)), time.Unix(0, 0), e.Wall.Truncate(time.Hour)} {
+		e.Wall = at
+		if got := e.fhir().Recorded; !instant.MatchString(got) || got != e.dicomEvent().Time {
+			t.Errorf("%s, %s", got, e.dicomEvent().Time)
+		}
+	}
+}
