@@ -55,6 +55,8 @@ const (
 	CertificateIssued  Type = "certificate.issued"  // by the collector, to a device that enrolled
 	CertificateRevoked Type = "certificate.revoked" // at the collector, by an administrator
 	IdentityShared     Type = "identity.shared"     // the collector saw one device in two places
+	EventsLost         Type = "events.lost"         // the collector acknowledged them and does not hold them any more
+	EventsRemoved      Type = "events.removed"      // by the collector, which kept them as long as it has to
 	CommandAccepted    Type = "command.accepted"
 	CommandRefused     Type = "command.refused"
 	TamperSeen         Type = "tamper.seen"
@@ -79,6 +81,7 @@ var severities = map[Type]Severity{
 	SpoolGap: Alert, SpoolFull: Alert, SpoolQuarantined: Alert, SpoolRollback: Alert,
 	CollectorDown: Warning, CollectorUp: Info, CertificateRenewed: Info,
 	CertificateIssued: Info, CertificateRevoked: Warning, IdentityShared: Alert,
+	EventsLost: Alert, EventsRemoved: Warning,
 	CommandAccepted: Warning, CommandRefused: Alert, TamperSeen: Alert,
 	StateRecorded: Info, StateDrifted: Alert, StateApproved: Warning,
 }

@@ -91,6 +91,8 @@ var rows = map[audit.Type]Row{
 	audit.CertificateIssued:  {"Certificate issued", alert, nodeAuth, 0},
 	audit.CertificateRevoked: {"Certificate revoked", alert, nodeAuth, 0},
 	audit.IdentityShared:     {"One device's identity used in two places", alert, nodeAuth, serious},
+	audit.EventsLost:         {"Acknowledged audit events lost by the collector", alert, auditStopped, serious},
+	audit.EventsRemoved:      {"Audit events removed at the end of their retention", activity, noOwn, 0},
 	audit.CommandAccepted:    {"Command of the collector carried out", alert, restricted, 0},
 	audit.CommandRefused:     {"Command of the collector refused", alert, restricted, serious},
 	audit.TamperSeen:         {"Tampering seen", alert, attributes, major},
