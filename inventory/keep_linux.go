@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"stepaway/durable"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -107,20 +109,5 @@ func save(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".inventory-*") // for its owner only
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
+	return durable.Write(path, b, 0o600)
 }

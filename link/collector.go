@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"stepaway/durable"
 )
 
 // Collector is what the policy in force says of the collector. The enforcer alone decides which policy is in force, so it
@@ -39,20 +41,14 @@ func (c Collector) Save(path string) error {
 
 // writeReadable makes the directory and the file for everybody to read, whatever mask the service has.
 func writeReadable(path string, b []byte) error {
-	dir, tmp := filepath.Dir(path), path+".new"
+	dir := filepath.Dir(path)
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(tmp, b, 0o644); err != nil {
-		return err
-	}
-	if err := os.Chmod(tmp, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
+	return durable.Write(path, b, 0o644)
 }
 
 // LoadCollector reads the file; fs.ErrNotExist while no enforcer has written it. Its directory must be one that only the

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 
+	"stepaway/durable"
 	"stepaway/enforce"
 )
 
@@ -75,9 +76,5 @@ func (s *store) replace(v enforce.Saved) error {
 	if err != nil {
 		return fmt.Errorf("encode last input: %w", err)
 	}
-	tmp := s.path + ".new"
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, s.path)
+	return durable.Write(s.path, b, 0o600)
 }

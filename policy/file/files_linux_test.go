@@ -6,11 +6,6 @@ import (
 	"testing"
 )
 
-// nobody is the other user of the tests that run as root; what needs him is left out for others.
-const nobody = 65534
-
-func root() bool { return os.Geteuid() == 0 }
-
 func self() uint32 { return uint32(os.Geteuid()) }
 
 func must(t *testing.T, err error) {

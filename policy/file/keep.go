@@ -2,11 +2,9 @@ package file
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 
+	"stepaway/durable"
 	"stepaway/policy"
 	"stepaway/trusted"
 )
@@ -59,34 +57,15 @@ func (k *Keep) load() (*good, error) {
 	return &g, nil
 }
 
-// save writes a policy that was taken. After a loss of power the file is whole: the old or the new one.
+// save keeps a policy that was taken.
 func (k *Keep) save(g *good) error {
 	k.last = g
 	b, err := json.Marshal(g)
 	if err != nil {
 		return fmt.Errorf("keep policy: %w", err)
 	}
-	tmp := k.Path + ".new"
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("keep policy: %w", err)
-	}
-	if err := writeNew(tmp, b); err != nil {
-		return fmt.Errorf("keep policy: %w", err)
-	}
-	if err := os.Rename(tmp, k.Path); err != nil {
+	if err := durable.Write(k.Path, b, 0o600); err != nil {
 		return fmt.Errorf("keep policy: %w", err)
 	}
 	return nil
-}
-
-func writeNew(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
 }

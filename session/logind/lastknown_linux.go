@@ -8,10 +8,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
+
+	"stepaway/durable"
 
 	"golang.org/x/sys/unix"
 )
@@ -205,20 +206,5 @@ func (l *lastKnown) save() error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", l.path, err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(l.path), ".groups-*") // for its owner only
-	if err != nil {
-		return fmt.Errorf("write %s: %w", l.path, err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), l.path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", l.path, err)
-	}
-	return nil
+	return durable.Write(l.path, b, 0o600)
 }
