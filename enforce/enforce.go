@@ -81,6 +81,10 @@ type Step struct {
 	Code  string // why the rung did not do, or ""
 }
 
+// Unavailable is the code of a rung that there is not on this machine, or for this session. Nothing was tried, and nothing is
+// recorded.
+const Unavailable = "unavailable"
+
 // ClientStep tells of one EHR client.
 type ClientStep struct {
 	Client string

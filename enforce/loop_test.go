@@ -968,3 +968,21 @@ func TestServerThatStartsAfterTheLogonIsFound(t *testing.T) {
 		}
 	})
 }
+
+func TestRungThatIsNotThereIsNoStep(t *testing.T) {
+	play(t, func(w *world, _ *Options) {
+		w.secure = func(_ Want, report func(Step)) policy.Proof {
+			report(Step{Rung: "logind", Proof: policy.ProofNone, Code: "unproved"})
+			report(Step{Rung: "greeter", Proof: policy.ProofNone, Code: Unavailable})
+			return policy.ProofNone
+		}
+	}, func(w *world) {
+		w.after(61 * sec)
+		if n := w.count(audit.LockEscalated); n != 1 {
+			t.Errorf("%d steps are recorded, want 1", n)
+		}
+		if f := w.last(audit.LockFailed).Facts; f.Rung != "logind" {
+			t.Errorf("the last that was tried is %q", f.Rung)
+		}
+	})
+}

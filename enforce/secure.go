@@ -108,6 +108,9 @@ func (r *securing) climb(limited, ctx context.Context, goal Goal) {
 		want.Proof = policy.ProofEnded
 	}
 	proof := r.e.o.Ladder.Secure(limited, r.s, want, func(st Step) {
+		if st.Code == Unavailable {
+			return
+		}
 		r.rung = st.Rung
 		if !st.Proof.AtLeast(want.Proof) {
 			r.e.post(ctx, func() { r.e.escalated(r.g, st, r.attempt) })
