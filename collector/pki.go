@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"stepaway/audit"
+	"stepaway/trusted"
 )
 
 // Lifetimes of certificates.
@@ -120,6 +121,8 @@ func Load(dir string) (*Authority, error) {
 	return a, nil
 }
 
+func (a *Authority) ackKey() ed25519.PublicKey { return a.AckKey.Public().(ed25519.PublicKey) }
+
 // Fingerprint of the CA certificate: SHA-256 in hex.
 func (a *Authority) Fingerprint() string {
 	sum := sha256.Sum256(a.CA.Raw)
@@ -205,7 +208,7 @@ func writePEM(dir, name string, blocks ...*pem.Block) error {
 }
 
 func readPEM(dir, name, kind string) ([]byte, error) {
-	body, err := os.ReadFile(filepath.Join(dir, name))
+	body, err := trusted.Secret(filepath.Join(dir, name), trusted.Account(dir), maxKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}

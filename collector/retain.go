@@ -163,7 +163,10 @@ func (s *Store) Retain(ctx context.Context, a *Authority, rule Retention, now ti
 	if err != nil {
 		return n, fmt.Errorf("remove events received before %s: %w", before.Format(time.DateOnly), err)
 	}
-	return n, nil
+	if n > 0 {
+		err = s.Record(ctx, audit.EventsRemoved, audit.Facts{Count: n, Code: audit.MakeLabel("retain " + rule.String())}, now)
+	}
+	return n, err
 }
 
 // emptyMonths without an event, one after the other, look like a clock that jumped.

@@ -9,50 +9,58 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"stepaway/audit"
 	"stepaway/uplink"
 )
 
-// maxAtOnce is how many requests are worked on at once; others are told to come again.
-const maxAtOnce = 256
-
 // Server answers couriers.
 type Server struct {
+	PKI PKI // of the site; set before Serve
+
 	authority *Authority
-	store     Store
+	store     *Store
 	log       *slog.Logger
 	now       func() time.Time
-	busy      chan struct{}
+	busy      chan struct{} // one for each request of a device
+	strangers chan struct{}
+	places    places
+
+	mu     sync.Mutex
+	inside map[audit.Label]int // requests under way
 }
 
 // NewServer answers with the authority's keys from the store.
-func NewServer(a *Authority, s Store, log *slog.Logger) *Server {
-	return &Server{authority: a, store: s, log: log, now: time.Now, busy: make(chan struct{}, maxAtOnce)}
+func NewServer(a *Authority, s *Store, log *slog.Logger) *Server {
+	return &Server{authority: a, store: s, log: calm(log), now: time.Now, busy: make(chan struct{}, maxAtOnce),
+		strangers: make(chan struct{}, maxStrangers), inside: map[audit.Label]int{}, places: places{last: map[audit.Label]told{}}}
 }
 
-// Serve answers on l until ctx is done, then finishes what it has begun, for 10 seconds at most.
+// Serve answers on l until ctx is done, then finishes what it has begun, for 10 seconds at most. It speaks HTTP/2 over
+// TLS 1.3 and nothing else.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	config, err := s.authority.tlsConfig()
+	config, err := s.tlsConfig()
 	if err != nil {
 		l.Close()
 		return err
 	}
 	h := &http.Server{
-		Handler: s.routes(), TLSConfig: config, MaxHeaderBytes: 16 << 10,
-		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second,
+		Handler: s.routes(), TLSConfig: config, MaxHeaderBytes: uplink.MaxHeader, Protocols: new(http.Protocols),
+		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: uplink.ExchangeTime, WriteTimeout: 2 * uplink.ExchangeTime,
 		IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 8},
 	}
+	h.Protocols.SetHTTP2(true)
 	ended := make(chan error, 1)
-	go func() { ended <- h.ServeTLS(l, "", "") }()
+	go func() { ended <- h.ServeTLS(&door{Listener: l, room: make(chan struct{}, maxConnections)}, "", "") }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve: %w", err)
@@ -65,143 +73,138 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return errors.Join(err, h.Close())
 }
 
-func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+uplink.PathEnroll, s.enroll)
-	mux.HandleFunc("POST "+uplink.PathRenew, s.asDevice(s.renew))
-	mux.HandleFunc("POST "+uplink.PathEvents, s.asDevice(s.events))
-	mux.HandleFunc("GET "+uplink.PathHealth, s.asDevice(s.health))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case s.busy <- struct{}{}:
-			defer func() { <-s.busy }()
-			mux.ServeHTTP(w, r)
-		default:
-			s.refuse(w, r, http.StatusServiceUnavailable, uplink.CodeBusy, nil)
-		}
-	})
-}
-
-// asDevice lets in who shows a certificate of this CA, and names him by it.
-func (s *Server) asDevice(f func(http.ResponseWriter, *http.Request, audit.Label)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
-			s.refuse(w, r, http.StatusUnauthorized, uplink.CodeDevice, errors.New("no certificate shown"))
-			return
-		}
-		device := audit.Label(r.TLS.PeerCertificates[0].Subject.CommonName)
-		if err := uplink.CheckDevice(device); err != nil {
-			s.refuse(w, r, http.StatusForbidden, uplink.CodeDevice, err)
-			return
-		}
-		f(w, r, device)
-	}
-}
-
-func (s *Server) health(w http.ResponseWriter, _ *http.Request, _ audit.Label) {
-	w.WriteHeader(http.StatusNoContent)
-}
-
-func (s *Server) events(w http.ResponseWriter, r *http.Request, device audit.Label) {
+func (s *Server) events(r *http.Request, by caller) (any, error) {
 	var b uplink.Batch
 	if err := uplink.Decode(r.Body, uplink.MaxBatch, &b); err != nil {
-		s.refuse(w, r, http.StatusBadRequest, uplink.CodeMalformed, err)
-		return
+		return nil, malformed(err)
 	}
-	if b.Device != device {
-		s.refuse(w, r, http.StatusForbidden, uplink.CodeDevice, errors.New("batch of another device"))
-		return
+	if b.Device != by.device {
+		return nil, refuse(http.StatusForbidden, uplink.CodeDevice, errors.New("batch of another device"))
 	}
-	a, err := s.arrival(b)
+	a, boot, err := s.arrival(b)
 	if err != nil {
-		s.refuse(w, r, http.StatusBadRequest, uplink.CodeMalformed, err)
-		return
+		return nil, err
 	}
 	held, err := s.store.Take(r.Context(), a)
 	if err != nil {
-		s.refuse(w, r, http.StatusServiceUnavailable, uplink.CodeStore, err)
-		return
+		return nil, err
 	}
-	ack := uplink.Ack{Device: device, Epoch: b.Epoch, Last: held.Last, Hash: held.Hash}
-	s.answer(w, ack.Sign(s.authority.AckKey))
+	s.sighted(r.Context(), by, Sighting{Epoch: b.Epoch, Boot: boot, Fork: forked(a.Events, held)})
+	ack := uplink.Ack{Device: by.device, Epoch: b.Epoch, Last: held.Last, Hash: held.Hash}
+	return ack.Sign(s.authority.AckKey), nil
 }
 
-// arrival checks a batch: every event by itself, and that it is of this device and epoch and without holes.
-func (s *Server) arrival(b uplink.Batch) (Arrival, error) {
-	a := Arrival{Device: b.Device, Epoch: b.Epoch, Received: s.now().UTC()}
+// forked reports whether the store holds another event than was sent, under the same number.
+func forked(sent []Event, held Held) bool {
+	first := sent[0].Seq
+	return held.Last >= first && held.Last-first < uint64(len(sent)) && sent[held.Last-first].Hash != held.Hash
+}
+
+// arrival checks a batch: every event by itself, and that it is of this device and epoch and without holes. boot is
+// that of the last event.
+func (s *Server) arrival(b uplink.Batch) (a Arrival, boot string, err error) {
+	a = Arrival{Device: b.Device, Epoch: b.Epoch, Received: s.now().UTC()}
 	if len(b.Events) == 0 || len(b.Events) > uplink.MaxEvents {
-		return a, fmt.Errorf("%d events, want 1 to %d", len(b.Events), uplink.MaxEvents)
+		return a, "", malformed(fmt.Errorf("%d events, want 1 to %d", len(b.Events), uplink.MaxEvents))
 	}
 	for _, body := range b.Events {
 		e, err := audit.Decode(body)
 		if err != nil {
-			return a, err
+			return a, "", refuse(http.StatusBadRequest, uplink.CodeEvent, err)
 		}
 		if e.Device != b.Device || e.Epoch != b.Epoch || len(e.Epoch) != 16 {
-			return a, errors.New("event of another device or epoch")
+			return a, "", malformed(errors.New("event of another device or epoch"))
 		}
 		if n := len(a.Events); e.Seq == 0 || e.Seq > 1<<62 || n > 0 && e.Seq != a.Events[n-1].Seq+1 {
-			return a, fmt.Errorf("event number %d out of turn", e.Seq)
+			return a, "", malformed(fmt.Errorf("event number %d out of turn", e.Seq))
 		}
 		a.Events = append(a.Events, Event{Record: audit.Record{Seq: e.Seq, Hash: audit.Hash(body), Body: body},
 			Prev: e.Prev, Type: e.Type, Wall: e.Wall})
+		boot = e.Boot
 	}
-	if k := b.Acked; k != nil && k.Device == b.Device && k.Epoch == b.Epoch && k.Verify(s.authority.AckKey.Public().(ed25519.PublicKey)) {
+	if k := b.Acked; k != nil && k.Device == b.Device && k.Epoch == b.Epoch && k.Verify(s.authority.ackKey()) {
 		a.Proved = Held{Last: k.Last, Hash: k.Hash}
 	}
-	return a, nil
+	return a, boot, nil
 }
 
-func (s *Server) enroll(w http.ResponseWriter, r *http.Request) {
+func (s *Server) about(_ *http.Request, by caller) (any, error) {
+	return uplink.About{Device: by.device, AckKey: base64.StdEncoding.EncodeToString(s.authority.ackKey())}, nil
+}
+
+func (s *Server) time(r *http.Request, by caller) (any, error) {
+	nonce := r.URL.Query().Get("nonce")
+	if err := uplink.CheckNonce(nonce); err != nil {
+		return nil, malformed(err)
+	}
+	return uplink.Time{Nonce: nonce, Unix: by.at.Unix()}.Sign(s.authority.AckKey), nil
+}
+
+func (s *Server) enroll(r *http.Request, by caller) (any, error) {
 	var ask uplink.Enroll
 	if err := uplink.Decode(r.Body, uplink.MaxAsk, &ask); err != nil {
-		s.refuse(w, r, http.StatusBadRequest, uplink.CodeMalformed, err)
-		return
+		return nil, malformed(err)
 	}
 	csr, err := parseCSR(ask.CSR)
 	if err != nil {
-		s.refuse(w, r, http.StatusBadRequest, uplink.CodeMalformed, err)
-		return
+		return nil, malformed(err)
 	}
-	device, err := s.store.UseToken(r.Context(), secretHash(ask.Secret), s.now())
-	if errors.Is(err, ErrToken) {
-		s.refuse(w, r, http.StatusForbidden, uplink.CodeToken, err)
-		return
+	if by.device, err = s.store.UseToken(r.Context(), secretHash(ask.Secret), s.now()); errors.Is(err, ErrToken) {
+		return nil, refuse(http.StatusForbidden, uplink.CodeToken, err)
 	}
 	if err != nil {
-		s.refuse(w, r, http.StatusServiceUnavailable, uplink.CodeStore, err)
-		return
+		return nil, err
 	}
-	s.grant(w, r, device, csr)
+	granted, id, err := s.grant(r.Context(), by, csr)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.store.Record(r.Context(), audit.CertificateIssued, audit.Facts{Key: by.device, Ref: audit.MakeLabel(id)}, s.now()); err != nil {
+		s.log.Error("own event not stored", "err", err)
+	}
+	return granted, nil
 }
 
-func (s *Server) renew(w http.ResponseWriter, r *http.Request, device audit.Label) {
+func (s *Server) renew(r *http.Request, by caller) (any, error) {
 	var ask uplink.Renew
 	if err := uplink.Decode(r.Body, uplink.MaxAsk, &ask); err != nil {
-		s.refuse(w, r, http.StatusBadRequest, uplink.CodeMalformed, err)
-		return
+		return nil, malformed(err)
 	}
 	csr, err := parseCSR(ask.CSR)
 	if err != nil {
-		s.refuse(w, r, http.StatusBadRequest, uplink.CodeMalformed, err)
-		return
+		return nil, malformed(err)
 	}
-	s.grant(w, r, device, csr)
+	if !s.issued(by.leaf) {
+		return nil, refuse(http.StatusForbidden, uplink.CodeDevice, errors.New("certificate was not issued here, so it is not renewed here"))
+	}
+	granted, _, err := s.grant(r.Context(), by, csr)
+	return granted, err
 }
 
-func (s *Server) grant(w http.ResponseWriter, r *http.Request, device audit.Label, csr *x509.CertificateRequest) {
-	der, err := s.authority.Issue(device, csr, s.now())
+// grant issues a certificate, which the store has noted before it is handed out.
+func (s *Server) grant(ctx context.Context, by caller, csr *x509.CertificateRequest) (any, string, error) {
+	der, err := s.authority.Issue(by.device, csr, s.now())
 	if err != nil {
-		s.refuse(w, r, http.StatusServiceUnavailable, uplink.CodeStore, err)
-		return
+		return nil, "", err
 	}
-	s.log.Info("certificate issued", "device", device)
-	s.answer(w, uplink.Granted{
-		Device: device,
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, "", err
+	}
+	c := certificateOf(by.device, leaf)
+	c.Issued = s.now()
+	if err := s.store.Issued(ctx, c, by.cert.ID, by.at); errors.Is(err, ErrRevoked) {
+		return nil, "", refuse(http.StatusForbidden, uplink.CodeRevoked, err)
+	} else if err != nil {
+		return nil, "", err
+	}
+	s.log.Info("certificate issued", "device", by.device, "certificate", c.ID[:16], "until", c.Until)
+	return uplink.Granted{
+		Device: by.device,
 		Cert:   string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
 		CA:     string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.authority.CA.Raw})),
-		AckKey: base64.StdEncoding.EncodeToString(s.authority.AckKey.Public().(ed25519.PublicKey)),
-	})
+		AckKey: base64.StdEncoding.EncodeToString(s.authority.ackKey()),
+	}, c.ID, nil
 }
 
 // parseCSR reads a request signed by a P-256 or Ed25519 key.
@@ -226,36 +229,19 @@ func parseCSR(text string) (*x509.CertificateRequest, error) {
 	return csr, csr.CheckSignature()
 }
 
-// answer writes m, which is durable already.
-func (s *Server) answer(w http.ResponseWriter, m any) {
-	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(m); err != nil {
-		s.log.Debug("answer not sent", "err", err)
-	}
-}
-
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, code string, err error) {
-	s.log.Warn("request refused", "path", r.URL.Path, "peer", r.RemoteAddr, "code", code, "err", err)
-	if status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "5")
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(uplink.Refusal{Code: code})
-}
-
 func secretHash(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return hex.EncodeToString(sum[:])
 }
 
 // NewToken makes a one-time token for a device, valid for ttl. Only the hash of its secret is stored.
-func NewToken(ctx context.Context, a *Authority, s Store, device audit.Label, url string, ttl time.Duration) (uplink.Token, error) {
+func NewToken(ctx context.Context, a *Authority, s *Store, device audit.Label, url string, ttl time.Duration) (uplink.Token, error) {
 	if err := uplink.CheckDevice(device); err != nil {
 		return uplink.Token{}, err
 	}
-	t := uplink.Token{Device: device, CA: a.Fingerprint(), Secret: rand.Text(), URL: url}
-	err := s.AddToken(ctx, Token{Hash: secretHash(t.Secret), Device: device, Expires: time.Now().Add(ttl)})
+	now := time.Now()
+	t := uplink.Token{Device: device, CA: a.Fingerprint(), Secret: rand.Text(), URL: url, From: now.Unix(), Until: now.Add(ttl).Unix() + 1}
+	err := s.AddToken(ctx, Token{Hash: secretHash(t.Secret), Device: device, Expires: now.Add(ttl)})
 	if err != nil {
 		return uplink.Token{}, fmt.Errorf("store the token for %s: %w", device, err)
 	}

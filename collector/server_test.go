@@ -173,30 +173,34 @@ func TestWhoIsLetIn(t *testing.T) {
 	for name, x := range map[string]struct {
 		client *http.Client
 		status int // 0: no answer at all
+		code   string
 	}{
-		"a device":                 {s.device(t, "ws-1", time.Now()), 204},
-		"no certificate":           {s.device(t, "", time.Now()), 401},
-		"expired":                  {s.device(t, "ws-1", time.Now().Add(-deviceLife-time.Hour)), 0},
-		"not valid yet":            {s.device(t, "ws-1", time.Now().Add(time.Hour)), 0},
-		"of another CA":            {s.client(t, &tls.Config{Certificates: strangers}), 0},
-		"the server's certificate": {s.client(t, &tls.Config{Certificates: []tls.Certificate{server}}), 0},
-		"TLS 1.2":                  {s.client(t, old), 0},
-		"a name that is none":      {s.device(t, "a b", time.Now()), 403},
+		"a device":                 {s.device(t, "ws-1", time.Now()), 204, ""},
+		"no certificate":           {s.device(t, "", time.Now()), 401, uplink.CodeDevice},
+		"lapsed":                   {s.device(t, "ws-1", time.Now().Add(-deviceLife-time.Minute)), 403, uplink.CodeLapsed},
+		"not valid yet":            {s.device(t, "ws-1", time.Now().Add(time.Hour)), 403, uplink.CodeExpired},
+		"of another CA":            {s.client(t, &tls.Config{Certificates: strangers}), 0, ""},
+		"the server's certificate": {s.client(t, &tls.Config{Certificates: []tls.Certificate{server}}), 0, ""},
+		"TLS 1.2":                  {s.client(t, old), 0, ""},
+		"a name that is none":      {s.device(t, "a b", time.Now()), 403, uplink.CodeDevice},
+		"the collector's own name": {s.device(t, Own, time.Now()), 403, uplink.CodeDevice},
 	} {
 		resp, err := x.client.Get(s.url + uplink.PathHealth)
 		switch {
 		case err != nil && x.status != 0:
 			t.Errorf("%s: %v", name, err)
 		case err == nil:
+			var no uplink.Refusal
+			_ = uplink.Decode(resp.Body, uplink.MaxAnswer, &no)
 			resp.Body.Close()
-			if resp.StatusCode != x.status {
-				t.Errorf("%s: %d, want %d", name, resp.StatusCode, x.status)
+			if resp.StatusCode != x.status || no.Code != x.code {
+				t.Errorf("%s: %d %s, want %d %s", name, resp.StatusCode, no.Code, x.status, x.code)
 			}
 		}
 	}
 	none := s.device(t, "", time.Now())
 	for path, want := range map[string]int{uplink.PathEvents: 401, uplink.PathRenew: 401, uplink.PathEnroll: 400, "/": 404, "/v1/../v1/events": 404} {
-		if status, _, err := s.post(none, path, []byte("{}")); err != nil || status != want && status != 401 && status != 404 {
+		if status, _, err := s.post(none, path, []byte("{}")); err != nil || status != want {
 			t.Errorf("%s: %d, %v", path, status, err)
 		}
 	}

@@ -57,6 +57,10 @@ func (s *Store) Take(ctx context.Context, a Arrival) (Held, error) {
 	if err := s.engine.take(ctx, t); err != nil {
 		return Held{}, fmt.Errorf("store %d events of %s: %w", len(a.Events), a.Device, err)
 	}
+	if h := t.hole; h != nil {
+		return t.held, s.Record(ctx, audit.EventsLost, audit.Facts{Key: h.Device, Ref: audit.MakeLabel(h.Epoch), From: h.First, To: h.Last,
+			Count: int64(h.Last - h.First + 1)}, a.Received)
+	}
 	return t.held, nil
 }
 

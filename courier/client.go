@@ -9,13 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"stepaway/audit"
@@ -24,7 +21,7 @@ import (
 
 // AnswerError is an exchange with the collector that failed.
 type AnswerError struct {
-	Code       string        // enumerated: unreachable, tls, slow, refused, busy, redirect, answer, ack, fork, hole
+	Code       string        // enumerated, see Codes
 	RetryAfter time.Duration // what the collector asked for, or 0
 	Err        error
 }
@@ -37,6 +34,29 @@ type ForkError struct{ Ack uplink.Ack }
 
 func (e *ForkError) Error() string {
 	return fmt.Sprintf("the collector holds another event under number %d", e.Ack.Last)
+}
+
+// Codes is every code of what keeps events from being delivered, and what it means. docs/operate.md says what to do.
+var Codes = map[string]string{
+	"unreachable": "no connection to the collector",
+	"proxy":       "the proxy of the policy does not let us through",
+	"tls":         "no TLS with the collector: another CA, name or certificate than it should have",
+	"clock":       "the collector's certificate is not valid at this machine's time, and the collector did not say what time it is",
+	"slow":        "the collector did not answer in time",
+	"busy":        "the collector asks to come again later",
+	"refused":     "the collector does not take this device's certificate",
+	"revoked":     "this device was revoked at the collector; enroll it again",
+	"lapsed":      "the certificate has ended and is being renewed",
+	"expired":     "the certificate ended too long ago to be renewed; enroll this device again",
+	"token":       "the token is unknown, used or expired",
+	"event":       "the collector does not know an event of this version; update the collector",
+	"version":     "the collector does not speak this version of the protocol; update the older of the two",
+	"redirect":    "the collector sends us elsewhere, which is not followed",
+	"answer":      "the collector's answer is not one",
+	"ack":         "the acknowledgement is not signed by the collector enrolled at",
+	"fork":        "the collector holds another history of this spool",
+	"hole":        "the collector lacks what it once acknowledged",
+	"spool":       "the spool fails",
 }
 
 func codeOf(err error) string {
@@ -55,19 +75,24 @@ func retryAfter(err error) time.Duration {
 
 // ClientOptions change where a Client goes and how long it waits.
 type ClientOptions struct {
-	URL     string            // instead of the one from enrolment
-	CA      *x509.Certificate // instead of the one from enrolment
-	Timeout time.Duration     // of one whole exchange; 30 s if 0
+	URL     string         // instead of the one from enrolment
+	Roots   *x509.CertPool // instead of those from enrolment
+	Proxy   string         // http://HOST:PORT or https://HOST:PORT; "": none. Never used for this machine's own addresses
+	Timeout time.Duration  // of one whole exchange; uplink.ExchangeTime if 0
+	Clock   *Clock         // the system's if nil
 }
 
-// Client speaks to the collector over TLS 1.3, trusting its CA alone, past no proxy and no redirect.
+// Client speaks to the collector, HTTP/2 over TLS 1.3, trusting its CA alone, following no redirect, and through no proxy but
+// the policy's.
 type Client struct {
-	id   *Identity
-	base string
-	http *http.Client
-
-	mu   sync.Mutex
-	cert tls.Certificate
+	id      *Identity
+	base    string
+	http    *http.Client
+	roots   *x509.CertPool
+	proxy   *url.URL
+	timeout time.Duration
+	clock   *Clock
+	lapsed  atomic.Bool // the collector said that our certificate has ended
 }
 
 // NewClient makes a client for an identity.
@@ -76,24 +101,30 @@ func NewClient(id *Identity, o ClientOptions) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	ca := o.CA
-	if ca == nil {
-		ca = id.CA
+	proxy, err := parseProxy(o.Proxy)
+	if err != nil {
+		return nil, err
 	}
-	pool := x509.NewCertPool()
-	pool.AddCert(ca)
-	c := &Client{id: id, base: base, cert: id.Cert}
-	c.http = newHTTP(o.Timeout, &tls.Config{
-		RootCAs: pool,
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			cert := c.cert
-			return &cert, nil
-		},
+	c := &Client{id: id, base: base, roots: o.Roots, proxy: proxy, timeout: o.Timeout, clock: o.Clock}
+	if c.roots == nil {
+		c.roots = id.Roots
+	}
+	if c.clock == nil {
+		c.clock = NewClock(nil, nil)
+	}
+	if leaf, err := id.Certificate(); err == nil {
+		c.clock.notBefore(leaf.NotBefore)
+	}
+	c.http = newHTTP(o.Timeout, proxy, &tls.Config{
+		RootCAs:              c.roots,
+		Time:                 c.clock.Now,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return id.keys.current() },
 	})
 	return c, nil
 }
+
+// Clock is the client's.
+func (c *Client) Clock() *Clock { return c.clock }
 
 func orString(s, other string) string {
 	if s == "" {
@@ -112,23 +143,25 @@ func checkURL(s string) (string, error) {
 	return "https://" + u.Host, nil
 }
 
-func newHTTP(timeout time.Duration, config *tls.Config) *http.Client {
+func newHTTP(timeout time.Duration, proxy *url.URL, config *tls.Config) *http.Client {
 	config.MinVersion = tls.VersionTLS13
-	timeout = orElse(timeout, 30*time.Second)
+	timeout = orElse(timeout, uplink.ExchangeTime)
+	only2 := new(http.Protocols)
+	only2.SetHTTP2(true)
 	return &http.Client{
 		Timeout:       timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			Proxy:                  nil, // none from the environment either
-			DialContext:            (&net.Dialer{Timeout: timeout}).DialContext,
+			Proxy:                  nil, // none from the environment: tunnel has the policy's
+			DialContext:            tunnel{proxy, timeout}.dial,
 			TLSClientConfig:        config,
 			TLSHandshakeTimeout:    timeout,
 			ResponseHeaderTimeout:  timeout,
 			IdleConnTimeout:        90 * time.Second,
 			MaxIdleConnsPerHost:    1,
-			MaxResponseHeaderBytes: 16 << 10,
+			MaxResponseHeaderBytes: uplink.MaxHeader,
 			DisableCompression:     true,
-			ForceAttemptHTTP2:      true,
+			Protocols:              only2,
 		},
 	}
 }
@@ -140,7 +173,7 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // epoch, and for an event that was sent, unless it names none of them.
 func (c *Client) Send(ctx context.Context, b uplink.Batch, sent []audit.Record) (uplink.Ack, error) {
 	var ack uplink.Ack
-	if err := post(ctx, c.http, c.base+uplink.PathEvents, b, &ack); err != nil {
+	if err := c.do(ctx, http.MethodPost, uplink.PathEvents, b, &ack); err != nil {
 		return uplink.Ack{}, err
 	}
 	if ack.Device != b.Device || ack.Epoch != b.Epoch || !ack.Verify(c.id.AckKey) {
@@ -158,70 +191,102 @@ func (c *Client) Send(ctx context.Context, b uplink.Batch, sent []audit.Record) 
 
 // Probe asks whether the collector answers this device.
 func (c *Client) Probe(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+uplink.PathHealth, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return &AnswerError{Code: netCode(err), Err: err}
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusNoContent {
-		return refusal(resp)
-	}
-	return nil
+	return c.do(ctx, http.MethodGet, uplink.PathHealth, nil, nil)
 }
 
-// post sends ask as JSON and decodes the answer, all of it within the client's time.
-func post(ctx context.Context, h *http.Client, to string, ask, answer any) error {
-	body, err := json.Marshal(ask)
-	if err != nil {
-		return err
+// do is one exchange with the collector, and what follows from it for clock and certificate.
+func (c *Client) do(ctx context.Context, method, path string, ask, answer any) error {
+	date, err := exchange(ctx, c.http, method, c.base+path, ask, answer)
+	if outOfTime(err) && c.id.AckKey != nil {
+		if e := c.askTime(ctx); e != nil {
+			return c.clockError(errors.Join(err, e))
+		}
+		date, err = exchange(ctx, c.http, method, c.base+path, ask, answer)
+	} else if outOfTime(err) {
+		return c.clockError(err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
-	if err != nil {
-		return err
+	if !date.IsZero() {
+		c.clock.learn(date)
 	}
-	req.Header.Set("Content-Type", "application/json")
+	return c.weigh(err)
+}
+
+// exchange sends ask as JSON and decodes the answer, all of it within the client's time; 204 is due if answer is nil. date
+// is when the collector says that it answered, whatever it answered.
+func exchange(ctx context.Context, h *http.Client, method, to string, ask, answer any) (date time.Time, err error) {
+	var body []byte
+	if ask != nil {
+		if body, err = json.Marshal(ask); err != nil {
+			return date, err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, to, bytes.NewReader(body))
+	if err != nil {
+		return date, err
+	}
+	if ask != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	resp, err := h.Do(req)
 	if err != nil {
-		return &AnswerError{Code: netCode(err), Err: err}
+		return date, &AnswerError{Code: netCode(err), Err: err}
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return refusal(resp)
+	date, _ = http.ParseTime(resp.Header.Get("Date"))
+	want := http.StatusOK
+	if answer == nil {
+		want = http.StatusNoContent
+	}
+	if resp.StatusCode != want {
+		return date, refusal(resp)
+	}
+	if answer == nil {
+		return date, nil
 	}
 	if err := uplink.Decode(resp.Body, uplink.MaxAnswer, answer); err != nil {
 		code := "answer"
 		if netCode(err) == "slow" {
 			code = "slow"
 		}
-		return &AnswerError{Code: code, Err: fmt.Errorf("answer of the collector: %w", err)}
+		return date, &AnswerError{Code: code, Err: fmt.Errorf("answer of the collector: %w", err)}
 	}
-	return nil
+	return date, nil
 }
 
+// refusal makes an error of an answer that says no.
 func refusal(resp *http.Response) error {
 	var r uplink.Refusal
 	_ = uplink.Decode(io.LimitReader(resp.Body, 1024), 1024, &r)
-	e := &AnswerError{Code: "answer", Err: fmt.Errorf("the collector answers %d %s", resp.StatusCode, audit.MakeLabel(r.Code))}
-	switch s := resp.StatusCode; {
-	case s == http.StatusServiceUnavailable || s == http.StatusTooManyRequests:
-		e.Code = "busy"
-		if n, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 31); err == nil {
-			e.RetryAfter = time.Duration(n) * time.Second
-		}
-	case s == http.StatusUnauthorized || s == http.StatusForbidden:
-		e.Code = "refused"
-	case s >= 300 && s < 400:
-		e.Code = "redirect"
+	e := &AnswerError{Code: refusalCode(resp.StatusCode, r.Code), Err: fmt.Errorf("the collector answers %d %s", resp.StatusCode, audit.MakeLabel(r.Code))}
+	if n, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 31); err == nil && e.Code == "busy" {
+		e.RetryAfter = time.Duration(n) * time.Second
 	}
 	return e
 }
 
+func refusalCode(status int, code string) string {
+	switch {
+	case status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests:
+		return "busy"
+	case status == http.StatusForbidden && (code == uplink.CodeRevoked || code == uplink.CodeLapsed || code == uplink.CodeExpired || code == uplink.CodeToken):
+		return code
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return "refused"
+	case status == http.StatusBadRequest && code == uplink.CodeEvent:
+		return "event"
+	case status == http.StatusGone, (status == http.StatusNotFound || status == http.StatusMethodNotAllowed) && code == uplink.CodeUnknown:
+		return "version"
+	case status >= 300 && status < 400:
+		return "redirect"
+	}
+	return "answer"
+}
+
 // netCode gives a word for an exchange that brought no answer.
 func netCode(err error) string {
+	if a := (*AnswerError)(nil); errors.As(err, &a) { // of the proxy
+		return a.Code
+	}
 	var verify *tls.CertificateVerificationError
 	var alert tls.AlertError
 	var record tls.RecordHeaderError
@@ -233,53 +298,4 @@ func netCode(err error) string {
 		return "slow"
 	}
 	return "unreachable"
-}
-
-// Renew gets a new certificate, for a new key, in the last third of the life of the one in use.
-func (c *Client) Renew(ctx context.Context, now time.Time) (bool, error) {
-	c.mu.Lock()
-	leaf := c.cert.Leaf
-	c.mu.Unlock()
-	if now.Before(leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / 3)) {
-		return false, nil
-	}
-	key, csr, signer, err := request(c.id.Device)
-	if err != nil {
-		return false, err
-	}
-	var g uplink.Granted
-	if err := post(ctx, c.http, c.base+uplink.PathRenew, uplink.Renew{CSR: string(csr)}, &g); err != nil {
-		return false, fmt.Errorf("renew the certificate: %w", err)
-	}
-	if err := checkGranted(g, c.id.Device, c.id.CA, signer); err != nil {
-		return false, fmt.Errorf("renew the certificate: %w", err)
-	}
-	if err := c.replace(key, []byte(g.Cert)); err != nil {
-		return false, fmt.Errorf("renew the certificate: %w", err)
-	}
-	c.http.CloseIdleConnections()
-	return true, nil
-}
-
-// replace writes the key under its next name, the certificate, and then the key under its own: at every
-// moment there is a pair that loadPair finds.
-func (c *Client) replace(key, cert []byte) error {
-	next := filepath.Join(c.id.dir, nextKeyFile)
-	if err := writeFile(next, key); err != nil {
-		return err
-	}
-	if err := writeFile(filepath.Join(c.id.dir, certFile), cert); err != nil {
-		return err
-	}
-	if err := os.Rename(next, filepath.Join(c.id.dir, keyFile)); err != nil {
-		return err
-	}
-	pair, err := loadPair(c.id.dir)
-	if err != nil {
-		return err
-	}
-	c.mu.Lock()
-	c.cert = pair
-	c.mu.Unlock()
-	return nil
 }

@@ -48,7 +48,7 @@ type Peer interface {
 	// Probe asks whether the collector answers.
 	Probe(ctx context.Context) error
 	// Renew gets a new certificate when one is due; renewed reports whether it did.
-	Renew(ctx context.Context, now time.Time) (renewed bool, err error)
+	Renew(ctx context.Context) (renewed bool, err error)
 }
 
 // Options of a courier. Zero durations take the defaults.
@@ -65,7 +65,8 @@ type Options struct {
 	RetryMin, RetryMax time.Duration // between tries to send: 1 s to 5 min
 	DownAfter          time.Duration // failing this long is collector.down: 30 s
 	StatusEvery        time.Duration // between two words to the enforcer when nothing changed: 5 min
-	RenewRetry         time.Duration // between tries to renew the certificate: 1 h
+	RenewRetry         time.Duration // between tries to renew the certificate, half of it to all of it: 1 h
+	RefusedEvery       time.Duration // between tries when nothing but an administrator can help, half of it to all of it: 30 min
 	ProbeEvery         time.Duration // between two looks at a collector when there is nothing to send: 5 min
 }
 
@@ -95,6 +96,7 @@ func New(q Queue, o Options) *Courier {
 	o.StatusEvery = orElse(o.StatusEvery, 5*time.Minute)
 	o.ProbeEvery = orElse(o.ProbeEvery, 5*time.Minute)
 	o.RenewRetry = orElse(o.RenewRetry, time.Hour)
+	o.RefusedEvery = orElse(o.RefusedEvery, 30*time.Minute)
 	if o.Fatal == nil {
 		o.Fatal = func(error) bool { return false }
 	}

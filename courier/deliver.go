@@ -32,9 +32,11 @@ func (b *backoff) next() time.Duration {
 func (c *Courier) deliver(ctx context.Context, end context.CancelCauseFunc) {
 	wait := backoff{min: c.o.RetryMin, max: c.o.RetryMax}
 	var renewal, probed time.Time
+	lapsed := false // tried to renew since the collector said so
 	for ctx.Err() == nil {
 		if now := time.Now(); now.After(renewal) {
-			renewal = now.Add(c.renew(ctx, now))
+			c.renew(ctx)
+			renewal = now.Add(jittered(c.o.RenewRetry))
 		}
 		sent, err := c.sendOnce(ctx)
 		if err == nil && !sent && time.Since(probed) >= c.o.ProbeEvery {
@@ -47,6 +49,7 @@ func (c *Courier) deliver(ctx context.Context, end context.CancelCauseFunc) {
 		switch {
 		case err == nil && sent:
 			wait.reset()
+			lapsed = false
 			c.succeeded()
 		case err == nil:
 			c.idle(ctx, time.Until(earlier(renewal, probed.Add(c.o.ProbeEvery))))
@@ -56,12 +59,27 @@ func (c *Courier) deliver(ctx context.Context, end context.CancelCauseFunc) {
 			end(err)
 			return
 		default:
-			d := max(wait.next(), min(retryAfter(err), c.o.RetryMax))
+			d := c.wait(&wait, err)
+			if codeOf(err) == "lapsed" && !lapsed {
+				lapsed, renewal, d = true, time.Time{}, 0 // renew at once, then go on
+			}
 			c.failure(err, d)
 			pause(ctx, d)
 		}
 	}
 }
+
+// wait is how long to wait after an error: longer where trying again cannot help, but somebody at the collector can.
+func (c *Courier) wait(b *backoff, err error) time.Duration {
+	switch codeOf(err) {
+	case "revoked", "expired", "version":
+		return jittered(c.o.RefusedEvery)
+	}
+	return max(b.next(), min(retryAfter(err), c.o.RetryMax))
+}
+
+// jittered draws from the second half of d.
+func jittered(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
@@ -181,14 +199,14 @@ func (c *Courier) failure(err error, wait time.Duration) {
 	}
 }
 
-// renew renews the certificate when it is due and answers when to look again.
-func (c *Courier) renew(ctx context.Context, now time.Time) time.Duration {
-	renewed, err := c.o.Peer.Renew(ctx, now)
+// renew renews the certificate when it is due.
+func (c *Courier) renew(ctx context.Context) {
+	renewed, err := c.o.Peer.Renew(ctx)
 	if err != nil && ctx.Err() == nil {
-		c.o.Log.Warn("certificate not renewed", "err", err)
+		c.o.Log.Warn("certificate not renewed", "code", codeOf(err), "err", err)
 	}
 	if renewed {
+		c.o.Log.Info("certificate renewed")
 		c.record(audit.CertificateRenewed, nil)
 	}
-	return c.o.RenewRetry
 }

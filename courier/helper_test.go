@@ -107,6 +107,11 @@ func (ca *testCA) pool() *x509.CertPool {
 	return p
 }
 
+// fixed is one pair for ever.
+type fixed struct{ pair tls.Certificate }
+
+func (f fixed) current() (*tls.Certificate, error) { return &f.pair, nil }
+
 // world is a site: its CA, its collector's acknowledgement key and a device.
 type world struct {
 	ca  *testCA
@@ -121,7 +126,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w := &world{ca: newCA(t, nil, nil), ack: key}
-	w.id = &Identity{Device: "ws-1", AckKey: pub, CA: w.ca.cert, Cert: w.ca.issue(t, nil), dir: t.TempDir()}
+	w.id = &Identity{Device: "ws-1", AckKey: pub, Roots: w.ca.pool(), keys: fixed{w.ca.issue(t, nil)}}
 	return w
 }
 
@@ -135,7 +140,7 @@ func (w *world) serve(t *testing.T, config *tls.Config, h http.HandlerFunc) stri
 	if config == nil {
 		config = &tls.Config{Certificates: []tls.Certificate{w.ca.issue(t, nil)}}
 	}
-	s := &http.Server{Handler: h, TLSConfig: config, ErrorLog: log.New(io.Discard, "", 0)}
+	s := &http.Server{Handler: h, TLSConfig: config.Clone(), ErrorLog: log.New(io.Discard, "", 0)}
 	done := make(chan struct{})
 	go func() { defer close(done); s.ServeTLS(l, "", "") }()
 	t.Cleanup(func() { s.Close(); <-done })

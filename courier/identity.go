@@ -2,14 +2,8 @@ package courier
 
 import (
 	"bytes"
-	"crypto"
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
@@ -17,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"stepaway/audit"
 	"stepaway/uplink"
@@ -25,13 +20,12 @@ import (
 // ErrNotEnrolled is the error of a device that has no collector yet.
 var ErrNotEnrolled = errors.New("not enrolled; run `stepaway-courier enroll --collector URL --token TOKEN`")
 
-// Names within the identity's directory. nextKey is the key that a renewal has asked a certificate for.
+// Names within the identity's directory.
 const (
-	keyFile     = "device.key"
-	nextKeyFile = "device.key.next"
-	certFile    = "device.crt"
-	caFile      = "ca.crt"
-	aboutFile   = "collector.json"
+	pairFile  = "device.pem"      // certificate and key
+	nextFile  = "device.next.pem" // those of a renewal, until they were used once
+	caFile    = "ca.crt"          // whom the collector's certificate must be from
+	aboutFile = "collector.json"  // see about
 )
 
 // Identity is what enrolment gave this device.
@@ -39,9 +33,8 @@ type Identity struct {
 	Device audit.Label
 	URL    string
 	AckKey ed25519.PublicKey
-	CA     *x509.Certificate
-	Cert   tls.Certificate
-	dir    string
+	Roots  *x509.CertPool // whom the collector's certificate must be from
+	keys   keys
 }
 
 // Bound names device and collector, for the spool. It is empty before enrolment.
@@ -52,14 +45,44 @@ func (id *Identity) Bound() string {
 	return string(id.Device) + " " + base64.StdEncoding.EncodeToString(id.AckKey)
 }
 
+// Certificate is the one that the device shows now.
+func (id *Identity) Certificate() (*x509.Certificate, error) {
+	pair, err := id.keys.current()
+	if err != nil {
+		return nil, err
+	}
+	return pair.Leaf, nil
+}
+
+// Renewal is when the certificate renews itself; the zero time if that is the site's own task.
+func (id *Identity) Renewal() time.Time {
+	r, ok := id.keys.(*rolled)
+	if !ok {
+		return time.Time{}
+	}
+	pair, err := r.current()
+	if err != nil {
+		return time.Time{}
+	}
+	return renewAt(pair.Leaf.NotBefore, pair.Leaf.NotAfter, pair.Leaf.SerialNumber)
+}
+
+// Own is a certificate of the site's own PKI: files, or on Windows its thumbprint in the machine's store.
+type Own struct {
+	Cert       string `json:"cert,omitempty"`
+	Key        string `json:"key,omitempty"`
+	Thumbprint string `json:"thumbprint,omitempty"` // SHA-1, 40 hex digits
+}
+
 // about is collector.json.
 type about struct {
 	URL    string      `json:"url"`
 	Device audit.Label `json:"device"`
 	AckKey string      `json:"ack_key"`
+	Own    *Own        `json:"own,omitempty"` // nil: device.pem
 }
 
-// LoadIdentity reads what enrolment wrote, and brings a renewal that was cut short to its end.
+// LoadIdentity reads what enrolment wrote.
 func LoadIdentity(dir string) (*Identity, error) {
 	body, err := os.ReadFile(filepath.Join(dir, aboutFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -72,17 +95,26 @@ func LoadIdentity(dir string) (*Identity, error) {
 	if err := uplink.Decode(bytes.NewReader(body), uplink.MaxAnswer, &a); err != nil {
 		return nil, fmt.Errorf("read %s: %w", aboutFile, err)
 	}
-	id := &Identity{Device: a.Device, URL: a.URL, dir: dir}
+	id := &Identity{Device: a.Device, URL: a.URL}
 	if id.AckKey, err = ackKey(a.AckKey); err != nil {
 		return nil, fmt.Errorf("read %s: %w", aboutFile, err)
 	}
-	if id.CA, err = readCert(filepath.Join(dir, caFile)); err != nil {
+	if id.Roots, err = ReadRoots(filepath.Join(dir, caFile)); err != nil {
 		return nil, err
 	}
-	if id.Cert, err = loadPair(dir); err != nil {
-		return nil, err
+	if a.Own != nil {
+		id.keys, err = a.Own.keys()
+	} else {
+		id.keys, err = loadRolled(dir)
 	}
-	return id, nil
+	return id, err
+}
+
+func (o Own) keys() (keys, error) {
+	if o.Thumbprint != "" {
+		return storeKeys(o.Thumbprint)
+	}
+	return &placed{cert: o.Cert, key: o.Key}, nil
 }
 
 func ackKey(text string) (ed25519.PublicKey, error) {
@@ -93,16 +125,17 @@ func ackKey(text string) (ed25519.PublicKey, error) {
 	return key, nil
 }
 
-func readCert(path string) (*x509.Certificate, error) {
+// ReadRoots reads a file of CA certificates.
+func ReadRoots(path string) (*x509.CertPool, error) {
 	body, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read a certificate: %w", err)
+		return nil, fmt.Errorf("read the collector's CA: %w", err)
 	}
-	c, err := parseCert(string(body))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(body) {
+		return nil, fmt.Errorf("read the collector's CA: no certificate in %s", path)
 	}
-	return c, nil
+	return pool, nil
 }
 
 func parseCert(text string) (*x509.Certificate, error) {
@@ -113,60 +146,7 @@ func parseCert(text string) (*x509.Certificate, error) {
 	return x509.ParseCertificate(block.Bytes)
 }
 
-// loadPair loads certificate and key. Stopped between the new certificate and its key, the key still has
-// the name of the next one.
-func loadPair(dir string) (tls.Certificate, error) {
-	cert, key, next := filepath.Join(dir, certFile), filepath.Join(dir, keyFile), filepath.Join(dir, nextKeyFile)
-	pair, err := tls.LoadX509KeyPair(cert, key)
-	if err == nil {
-		return pair, nil
-	}
-	if pair, e := tls.LoadX509KeyPair(cert, next); e == nil {
-		return pair, os.Rename(next, key)
-	}
-	return tls.Certificate{}, fmt.Errorf("read the device's certificate: %w", err)
-}
-
-// request makes a new key, and a certificate request for it.
-func request(device audit.Label) (key, csr []byte, signer crypto.Signer, err error) {
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("make a key: %w", err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("make a key: %w", err)
-	}
-	req, err := x509.CreateCertificateRequest(rand.Reader,
-		&x509.CertificateRequest{Subject: pkix.Name{CommonName: string(device)}}, k)
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("make a certificate request: %w", err)
-	}
-	key = pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	csr = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: req})
-	return key, csr, k, nil
-}
-
-// checkGranted checks a certificate that the collector gave: for this device and key, from this CA.
-func checkGranted(g uplink.Granted, device audit.Label, ca *x509.Certificate, key crypto.Signer) error {
-	cert, err := parseCert(g.Cert)
-	if err != nil {
-		return fmt.Errorf("certificate from the collector: %w", err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(ca)
-	_, err = cert.Verify(x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
-	if err != nil {
-		return fmt.Errorf("certificate from the collector: %w", err)
-	}
-	pub, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
-	if g.Device != device || cert.Subject.CommonName != string(device) || !ok || !pub.Equal(key.Public()) {
-		return errors.New("certificate from the collector: for another device or key")
-	}
-	return nil
-}
-
-// save writes a new identity as a whole: a directory that takes the place of the one before.
+// save writes a new identity as a whole: a directory that takes the place of the one before, at one moment.
 func save(dir string, files map[string][]byte) error {
 	next := dir + ".new"
 	if err := os.RemoveAll(next); err != nil {
@@ -180,17 +160,13 @@ func save(dir string, files map[string][]byte) error {
 			return fmt.Errorf("save the enrolment: %w", err)
 		}
 	}
-	old := dir + ".old"
-	if err := os.RemoveAll(old); err != nil {
+	if err := replaceDir(next, dir); err != nil {
 		return fmt.Errorf("save the enrolment: %w", err)
 	}
-	if err := os.Rename(dir, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := syncDir(filepath.Dir(dir)); err != nil {
 		return fmt.Errorf("save the enrolment: %w", err)
 	}
-	if err := os.Rename(next, dir); err != nil {
-		return fmt.Errorf("save the enrolment: %w", err)
-	}
-	return os.RemoveAll(old)
+	return os.RemoveAll(next)
 }
 
 // writeFile replaces a file, readable by its owner only, so that after a power cut it is the old or the new.
@@ -207,5 +183,8 @@ func writeFile(path string, body []byte) error {
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(next, path)
+	if err := os.Rename(next, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
 }

@@ -113,7 +113,7 @@ func (p *peer) Probe(context.Context) error {
 	return p.probe()
 }
 
-func (p *peer) Renew(context.Context, time.Time) (bool, error) {
+func (p *peer) Renew(context.Context) (bool, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.renew++

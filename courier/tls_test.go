@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"stepaway/uplink"
 )
 
 // TestServerIsChecked: whoever is not the site's collector gets not one byte of an event.
@@ -72,7 +74,7 @@ func TestServerIsChecked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var reached atomic.Bool
 			url := w.serve(t, c.config, func(rw http.ResponseWriter, r *http.Request) {
-				reached.Store(true)
+				reached.Store(reached.Load() || r.URL.Path == uplink.PathEvents)
 				w.answerGood(rw, r)
 			})
 			ack, err := w.send(t, url, 30*time.Second)

@@ -99,7 +99,7 @@ func TestCommandLine(t *testing.T) {
 		{collector, "version", 0, "stepaway-collector "},
 		{collector, "init --data " + data, 1, "already"},
 		{collector, "init --host https://c:1 --data x", 2, "bare name"},
-		{collector, "serve --store postgres://c --data " + data, 2, "not in this release"},
+		{collector, "serve --store postgres://u@127.0.0.1:1/d --data " + data, 1, "--store"},
 		{collector, "serve --data " + none, 1, "init"},
 		{collector, "serve --listen 300.1.1.1:1 --data " + data, 1, "--listen"},
 		{collector, "token --data " + data, 2, "DEVICE"},

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -126,7 +124,7 @@ func (r *running) work(ctx context.Context, s *spool.Spool, device audit.Label, 
 	o := courier.Options{
 		Device: device, Version: cmdline.Version(version), Stamp: stamp, Dial: r.dial, Log: r.log,
 		Fatal:   func(err error) bool { return errors.Is(err, spool.ErrDamaged) || errors.Is(err, spool.ErrClosed) },
-		Changed: func(c link.Courier) { _ = r.state.say(c) },
+		Changed: func(c link.Courier) { _ = r.state.say(c, peer) },
 	}
 	if peer != nil {
 		o.Peer = peer
@@ -201,19 +199,10 @@ func (r *running) collector() (link.Collector, error) {
 }
 
 func fromCollector(c link.Collector) (o courier.ClientOptions, err error) {
-	o.URL = c.URL
-	if c.CA == "" {
-		return o, nil
+	o.URL, o.Proxy = c.URL, c.Proxy
+	if c.CA != "" {
+		o.Roots, err = courier.ReadRoots(c.CA)
 	}
-	body, err := os.ReadFile(c.CA)
-	if err != nil {
-		return o, fmt.Errorf("read the policy's collector CA: %w", err)
-	}
-	block, _ := pem.Decode(body)
-	if block == nil {
-		return o, fmt.Errorf("read the policy's collector CA: no certificate in %s", c.CA)
-	}
-	o.CA, err = x509.ParseCertificate(block.Bytes)
 	return o, err
 }
 

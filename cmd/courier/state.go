@@ -13,6 +13,7 @@ import (
 	"stepaway/audit"
 	"stepaway/clock"
 	"stepaway/cmdline"
+	"stepaway/courier"
 	"stepaway/link"
 	"stepaway/spool"
 	"stepaway/uplink"
@@ -37,13 +38,20 @@ func (s state) status() string   { return filepath.Join(string(s), "status.json"
 
 // said is what the running courier leaves for the status command.
 type said struct {
-	At time.Time `json:"at"`
+	At       time.Time      `json:"at"`
+	ClockOff *time.Duration `json:"clock_off,omitempty"` // wall clock ahead of the collector's; nil until that was heard
 	link.Courier
 }
 
 // say replaces the status file. It is a convenience: nothing depends on it.
-func (s state) say(c link.Courier) error {
-	body, err := json.Marshal(said{At: time.Now().UTC(), Courier: c})
+func (s state) say(c link.Courier, peer *courier.Client) error {
+	v := said{At: time.Now().UTC(), Courier: c}
+	if peer != nil {
+		if off, known := peer.Clock().Off(); known {
+			v.ClockOff = &off
+		}
+	}
+	body, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}

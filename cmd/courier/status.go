@@ -20,6 +20,8 @@ type statusNow struct {
 	Device    string    `json:"device,omitempty"`
 	URL       string    `json:"url,omitempty"`
 	CertUntil time.Time `json:"certificate_until,omitzero"`
+	CertNext  time.Time `json:"certificate_renewal,omitzero"` // by itself; absent where the site renews it
+	ClockOff  string    `json:"clock_off,omitempty"`          // this machine's clock ahead of the collector's, or behind
 	Epoch     string    `json:"epoch"`
 	Head      uint64    `json:"head"`
 	Acked     uint64    `json:"acked"`
@@ -28,6 +30,7 @@ type statusNow struct {
 	Dropped   int64     `json:"dropped"`
 	Collector string    `json:"collector"` // up, down, none, unknown
 	Code      string    `json:"code,omitempty"`
+	Meaning   string    `json:"meaning,omitempty"` // of the code
 }
 
 func status(_ context.Context, args []string) error {
@@ -63,7 +66,10 @@ func (s state) now() (statusNow, error) {
 		return n, err
 	}
 	if v, err := s.heard(); err == nil && n.Running {
-		n.Collector, n.Code = v.Collector, v.Code
+		n.Collector, n.Code, n.Meaning = v.Collector, v.Code, courier.Codes[v.Code]
+		if off := v.ClockOff; off != nil && off.Abs() >= clockTolerance {
+			n.ClockOff = off.Round(time.Second).String()
+		}
 	}
 	return n, nil
 }
@@ -77,8 +83,23 @@ func (n *statusNow) identity(s state) error {
 	if err != nil {
 		return err
 	}
-	n.Device, n.URL, n.CertUntil = string(id.Device), id.URL, id.Cert.Leaf.NotAfter
+	leaf, err := id.Certificate()
+	if err != nil {
+		return err
+	}
+	n.Device, n.URL, n.CertUntil, n.CertNext = string(id.Device), id.URL, leaf.NotAfter, id.Renewal()
 	return nil
+}
+
+// clockTolerance is how far the clocks may be apart without a word.
+const clockTolerance = time.Minute
+
+// renewal says when and by whom the certificate is renewed.
+func (n statusNow) renewal() string {
+	if n.CertNext.IsZero() {
+		return "renewed by the site"
+	}
+	return "renewed from " + n.CertNext.Format(time.DateOnly) + " on"
 }
 
 func (n statusNow) print() {
@@ -87,9 +108,15 @@ func (n statusNow) print() {
 	if n.Device == "" {
 		fmt.Println("device     not enrolled")
 	} else {
-		fmt.Printf("device     %s, certificate until %s\n", n.Device, n.CertUntil.Format(time.DateOnly))
+		fmt.Printf("device     %s, certificate until %s, %s\n", n.Device, n.CertUntil.Format(time.DateOnly), n.renewal())
 	}
 	fmt.Printf("collector  %s %s %s\n", n.Collector, n.URL, n.Code)
+	if n.Meaning != "" {
+		fmt.Printf("           %s\n", n.Meaning)
+	}
+	if n.ClockOff != "" {
+		fmt.Printf("clock      %s from the collector's; records bear the wrong time until it is set\n", n.ClockOff)
+	}
 	fmt.Printf("spool      epoch %s, %d written, %d acknowledged, %d waiting, %d bytes\n", n.Epoch, n.Head, n.Acked, n.Waiting, n.Bytes)
 	if n.Dropped > 0 {
 		fmt.Printf("dropped    %d events for want of room\n", n.Dropped)

@@ -1,0 +1,30 @@
+package courier
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// replaceDir puts next in the place of dir, and what was there in the place of next.
+func replaceDir(next, dir string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, next, unix.AT_FDCWD, dir, unix.RENAME_EXCHANGE)
+	if errors.Is(err, fs.ErrNotExist) {
+		return os.Rename(next, dir)
+	}
+	if err != nil {
+		return &os.LinkError{Op: "exchange", Old: next, New: dir, Err: err}
+	}
+	return nil
+}
+
+// syncDir makes renames in a directory durable.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
