@@ -18,6 +18,7 @@ type Summary struct {
 	Unproved int                `json:"unproved_locks"` // locks that failed, or rest on a claim alone
 	Gaps     int64              `json:"gaps"`           // events that the device says were lost
 	Forks    int                `json:"forks"`          // events kept aside
+	Shared   int                `json:"shared"`         // times that the device was seen in two places
 }
 
 // Report sums up what is held, by device, of events received at or after since.
@@ -37,6 +38,9 @@ func Report(ctx context.Context, s *Store, since time.Time) (all []Summary, err 
 			if sum := at[k.Device]; sum != nil {
 				sum.add(k)
 			}
+			if sum := at[sharedBy(k)]; sum != nil {
+				sum.Shared++
+			}
 			return nil
 		})
 		if err != nil {
@@ -50,6 +54,15 @@ func Report(ctx context.Context, s *Store, since time.Time) (all []Summary, err 
 		})
 	})
 	return all, err
+}
+
+// sharedBy answers the device that an event of the collector's own says was in two places.
+func sharedBy(k Kept) audit.Label {
+	var e audit.Event
+	if k.Device != Own || json.Unmarshal(k.Body, &e) != nil || e.Type != audit.IdentityShared || e.Facts == nil {
+		return ""
+	}
+	return e.Facts.Key
 }
 
 func (s *Summary) add(k Kept) {

@@ -27,6 +27,7 @@ func main() {
 		{Name: "init", Line: "make the data directory, the CA and the keys", Run: initVerb},
 		{Name: "serve", Line: "take events from couriers", Run: serve},
 		{Name: "token", Line: "make a one-time token for a device to enroll with", Run: token},
+		{Name: "revoke", Line: "refuse a device from now on", Run: revoke},
 		{Name: "devices", Line: "list the devices and what is held of each", Run: devices},
 		{Name: "events", Line: "print events", Run: events},
 		{Name: "verify", Line: "check every event and every chain", Run: verify},

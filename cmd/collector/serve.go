@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"stepaway/cmdline"
 	"stepaway/collector"
@@ -18,8 +19,19 @@ func serve(ctx context.Context, args []string) error {
 	at := placeFlags(fs)
 	address := fs.String("listen", "127.0.0.1:8443", "`address` to listen on; :8443 for every interface")
 	keep := fs.String("retain", collector.DefaultRetention, "how long events are kept, such as 6y, 90d or 52560h, or forever; they leave by whole months")
+	var pki collector.PKI
+	fs.StringVar(&pki.Cert, "cert", "", "`file` with a server certificate of the site's own PKI, and what leads to its CA; read again when it changes")
+	fs.StringVar(&pki.Key, "key", "", "`file` with its key, closed to all but root and this account")
+	fs.StringVar(&pki.ClientCA, "client-ca", "", "`file` with CAs of the site whose certificates devices may show, beside this collector's own")
+	fs.DurationVar(&pki.Grace, "grace", 30*24*time.Hour, "how long after its end a certificate of this collector may still be renewed")
 	if _, err := cmdline.Parse(fs, args); err != nil {
 		return err
+	}
+	if (pki.Cert == "") != (pki.Key == "") {
+		return cmdline.Wrong(fs, "--cert and --key go together")
+	}
+	if pki.Grace <= 0 || pki.Grace > 365*24*time.Hour {
+		return cmdline.Wrong(fs, "--grace %v: want more than 0 and at most 8760h", pki.Grace)
 	}
 	rule, err := collector.ParseRetention(*keep)
 	if err != nil {
@@ -41,6 +53,8 @@ func serve(ctx context.Context, args []string) error {
 		defer retaining.Wait()
 		retaining.Go(func() { s.KeepRetention(ctx, a, rule, log) })
 		defer cancel()
-		return collector.NewServer(a, s, log).Serve(ctx, l)
+		server := collector.NewServer(a, s, log)
+		server.PKI = pki
+		return server.Serve(ctx, l)
 	})
 }
