@@ -47,8 +47,8 @@ func (s *site) certify(byCollector bool, until time.Time) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.identity("device.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	s.identity("device.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
+	s.identity("device.pem", append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})...))
 }
 
 func block(t *testing.T, path string) []byte {
@@ -92,21 +92,27 @@ func TestCourierWithABadCertificate(t *testing.T) {
 		make func(s *site)
 		want string // in its log
 	}{
-		{"expired", func(s *site) { s.certify(true, time.Now().Add(-time.Hour)) }, "expired"},
+		{"ended a minute ago", func(s *site) { s.certify(true, time.Now().Add(-time.Minute)) }, "certificate renewed"},
 		{"of another CA", func(s *site) { s.certify(false, time.Now().Add(time.Hour)) }, "tls"},
 		{"missing", func(s *site) {
-			if err := os.Remove(s.path("state/identity/device.crt")); err != nil {
+			if err := os.Remove(s.path("state/identity/device.pem")); err != nil {
 				s.t.Fatal(err)
 			}
 		}, "enroll this device again"},
-		{"not a certificate", func(s *site) { s.identity("device.crt", []byte("-----BEGIN NONSENSE-----\n")) }, "enroll this device again"},
+		{"not a certificate", func(s *site) { s.identity("device.pem", []byte("-----BEGIN NONSENSE-----\n")) }, "enroll this device again"},
 		{"of another key", func(s *site) {
-			kept, err := os.ReadFile(s.path("state/identity/device.key"))
+			kept, err := os.ReadFile(s.path("state/identity/device.pem"))
 			if err != nil {
 				s.t.Fatal(err)
 			}
 			s.certify(true, time.Now().Add(time.Hour))
-			s.identity("device.key", kept)
+			made, err := os.ReadFile(s.path("state/identity/device.pem"))
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			_, key := pem.Decode(kept)
+			cert, _ := pem.Decode(made)
+			s.identity("device.pem", append(pem.EncodeToMemory(cert), key...))
 		}, "enroll this device again"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
