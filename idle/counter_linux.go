@@ -26,7 +26,7 @@ func (f *follower) listenCounter(d *display) (*counter, error) {
 	if !ok {
 		return nil, fmt.Errorf("idle: display %s has no idle counter", d.name)
 	}
-	if _, err := d.conn.Alarm(id, quiet.Milliseconds(), true); err != nil {
+	if _, err := d.conn.Alarm(id, lull.Milliseconds(), true); err != nil {
 		return nil, err
 	}
 	return &counter{f: f, conn: d.conn, id: id}, d.conn.Sync()
@@ -39,8 +39,8 @@ func (k *counter) watch(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if idle < quiet {
-			if !sleep(ctx, quiet) {
+		if idle < lull {
+			if !sleep(ctx, lull) {
 				return ctx.Err()
 			}
 			continue

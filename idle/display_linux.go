@@ -65,7 +65,11 @@ func oneLine(err error) error {
 func dialOwn(ctx context.Context, name string, cookie x11.Cookie, owner uint32) (*x11.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	return x11.Dial(ctx, name, cookie, 0, owner)
+	c, err := x11.Dial(ctx, name, cookie, 0, owner)
+	if err == nil {
+		err = c.Rest()
+	}
+	return c, err
 }
 
 // displayOf finds a session's display and the files that may hold its cookie. The name comes from the system where it

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unsafe"
 
+	"stepaway/quiet"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -24,7 +26,7 @@ type node struct {
 	seat     string // as udev says
 	injected bool   // made by a program through uinput
 	reader   reader
-	*device
+	*quiet.File
 }
 
 // about is what sysfs says of a device, before it is opened.
@@ -104,11 +106,11 @@ func (o *Options) seatOf(number string) string {
 
 // open opens a device for reading.
 func (w *Watch) open(name string, a about) (*node, error) {
-	d, err := openDevice(filepath.Join(w.opt.InputDir, name))
+	d, err := quiet.Open(filepath.Join(w.opt.InputDir, name))
 	if err != nil {
 		return nil, fmt.Errorf("idle: opening input device: %w", err)
 	}
-	n := &node{name: name, injected: a.injected, seat: w.opt.seatOf(a.number), device: d}
+	n := &node{name: name, injected: a.injected, seat: w.opt.seatOf(a.number), File: d}
 	set := w.hooks.ioctl
 	if set == nil {
 		set = setDevice
@@ -128,7 +130,7 @@ const (
 
 // setDevice makes the device count time since boot, and asks where an absolute one lies and how wide it is.
 func setDevice(n *node) error {
-	return n.use(func(fd int) error {
+	return n.Use(func(fd int) error {
 		id := int32(unix.CLOCK_BOOTTIME)
 		n.reader.wall = ioctl(uintptr(fd), eviocsClockID, unsafe.Pointer(&id)) != nil
 		for axis := range n.reader.place {

@@ -185,7 +185,7 @@ func (s *seats) reseat(n *node) bool {
 func (s *seats) read(n *node) {
 	defer s.drop(n)
 	buf := make([]byte, 64*eventSize)
-	for n.wait() == nil {
+	for n.Wait() == nil {
 		at, more, err := s.drain(n, buf)
 		for ; more && err == nil; at, more, err = s.drain(n, buf) {
 			if !sleep(s.ctx, rest(at != 0)) {
@@ -202,7 +202,7 @@ func (s *seats) read(n *node) {
 func (s *seats) drain(n *node, buf []byte) (last time.Duration, more bool, err error) {
 	for total := 0; total < drainMost*eventSize; {
 		var got int
-		if got, err = n.arrived(buf); err != nil || got == 0 {
+		if got, err = n.Arrived(buf); err != nil || got == 0 {
 			break
 		}
 		total, more = total+got, true

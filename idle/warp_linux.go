@@ -51,6 +51,6 @@ func (w *warps) look() (at time.Duration, err error) {
 	if dx == 0 && dy == 0 || !w.rest.move(dx, dy, nudge, now) {
 		return 0, nil
 	}
-	ago := time.Duration(min(max(ms, 0), quiet.Milliseconds())) * time.Millisecond
+	ago := time.Duration(min(max(ms, 0), lull.Milliseconds())) * time.Millisecond
 	return max(now-ago, 1), nil
 }

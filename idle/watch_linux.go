@@ -20,8 +20,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// quiet is how long a source leaves input in the kernel's buffer after it has told of some.
-const quiet = time.Second
+// lull is how long a source leaves input in the kernel's buffer after it has told of some.
+const lull = time.Second
 
 // tremble is how long it leaves there what was no believed input: short, because a person's first key may come right
 // behind it, and must be told before a deadline that is close.
@@ -30,7 +30,7 @@ const tremble = 50 * time.Millisecond
 // rest is how long a source may leave input in the kernel's buffer after it told of input, or of nothing.
 func rest(told bool) time.Duration {
 	if told {
-		return quiet
+		return lull
 	}
 	return tremble
 }

@@ -1,4 +1,4 @@
-package idle
+package quiet
 
 import (
 	"context"
@@ -12,14 +12,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// reportSize is that of struct input_event.
+const reportSize = 24
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestMain lets the test program be the mouse of TestRestingWakesNobody.
 func TestMain(m *testing.M) {
-	if path := os.Getenv("IDLE_TEST_MOUSE"); path != "" {
+	if path := os.Getenv("QUIET_TEST_MOUSE"); path != "" {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
 			panic(err)
 		}
-		var report [eventSize]byte
+		var report [reportSize]byte
 		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
 			if _, err := f.Write(report[:]); err != nil {
 				os.Exit(0) // nobody reads any longer
@@ -34,7 +44,7 @@ func mouse(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "event0")
 	must(t, unix.Mkfifo(path, 0o600))
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "IDLE_TEST_MOUSE="+path)
+	cmd.Env = append(os.Environ(), "QUIET_TEST_MOUSE="+path)
 	must(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	return path
@@ -53,7 +63,7 @@ func switches(t *testing.T, f func()) int64 {
 // that the runtime watches.
 func TestRestingWakesNobody(t *testing.T) {
 	const rests = 1500 * time.Millisecond
-	buf := make([]byte, eventSize)
+	buf := make([]byte, reportSize)
 
 	f, err := os.OpenFile(mouse(t), os.O_RDONLY|unix.O_NONBLOCK, 0)
 	must(t, err)
@@ -67,15 +77,15 @@ func TestRestingWakesNobody(t *testing.T) {
 	watched := switches(t, func() { time.Sleep(rests) })
 	f.Close()
 
-	d, err := openDevice(mouse(t))
+	d, err := Open(mouse(t))
 	must(t, err)
-	must(t, d.wait())
-	_, err = d.arrived(buf)
+	must(t, d.Wait())
+	_, err = d.Arrived(buf)
 	must(t, err)
 	alone := switches(t, func() { time.Sleep(rests) })
-	must(t, d.wait()) // and it is heard again
+	must(t, d.Wait()) // and it is heard again
 	d.Close()
-	t.Logf("voluntary switches in %v: %d with a file of package os, %d with a device", rests, watched, alone)
+	t.Logf("voluntary switches in %v: %d with a file of package os, %d quietly", rests, watched, alone)
 	if watched < 200 {
 		t.Errorf("the runtime was woken only %d times: this test shows nothing", watched)
 	}
@@ -84,18 +94,18 @@ func TestRestingWakesNobody(t *testing.T) {
 	}
 }
 
-func TestDeviceThatIsClosed(t *testing.T) {
+func TestFileThatIsClosed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "event0")
 	must(t, unix.Mkfifo(path, 0o600))
 	keep, err := os.OpenFile(path, os.O_RDWR, 0)
 	must(t, err)
 	defer keep.Close()
-	d, err := openDevice(path)
+	d, err := Open(path)
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		defer cancel()
-		if err := d.wait(); err == nil {
+		if err := d.Wait(); err == nil {
 			t.Error("a device that was closed has input")
 		}
 	}()
@@ -103,10 +113,10 @@ func TestDeviceThatIsClosed(t *testing.T) {
 	d.Close()
 	d.Close()
 	<-ctx.Done()
-	if _, err := d.arrived(make([]byte, 1)); err == nil {
+	if _, err := d.Arrived(make([]byte, 1)); err == nil {
 		t.Error("a closed device is read")
 	}
-	if d.wait() == nil {
+	if d.Wait() == nil {
 		t.Error("a closed device is waited for")
 	}
 }
