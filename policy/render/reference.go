@@ -22,7 +22,9 @@ Later ones over earlier ones, setting by setting; a list is taken as a whole:
 4. Windows: ` + "`" + policy.RegistryName + "`" + `, which Group Policy writes
 
 A wrong value anywhere, and nothing of the policy is taken: the last good one rules on, an alert says so, and
-` + "`stepaway-agent policy check FILE`" + ` says what is wrong. There is no value that means "off".
+` + "`stepaway-agent policy check FILE`" + ` says what is wrong. The same holds for a policy that goes
+away as a whole, such as a group policy that is unlinked: to return to the defaults, set one that says so, if only an empty
+file. There is no value that means "off".
 
 ` + "`stepaway-agent policy show`" + ` prints each value in force and where it came from. A [commented
 example](../packaging/policy/policy.yaml) holds every setting and sets none; editors that know JSON Schema check a policy
@@ -39,7 +41,7 @@ class sets. A user in no role has the general terms.
 ## When a policy becomes weaker
 
 Each setting below says in which direction it is weaker. A weaker policy raises an alert; where
-[` + "`approval.required`" + `](#approvalrequired) is set, it waits for the signature of a second person. A policy whose
+[` + "`approval.required`" + `](#approvalrequired) is set, it waits for the signatures of two people: [operate.md](operate.md#a-weaker-policy) shows how. A policy whose
 [` + "`version`" + `](#version) is lower than the highest that the computer has had is refused.
 
 ## Group Policy
