@@ -68,23 +68,36 @@ func TestExampleOneByOne(t *testing.T) {
 	}
 }
 
-func TestReferenceHoldsTogether(t *testing.T) {
-	text := string(Reference())
-	headings := map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
+// headingsOf lists the anchors of a page.
+func headingsOf(t *testing.T, page string) map[string]bool {
+	out := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(page, -1) {
 		a := anchor(m[1])
-		if headings[a] {
+		if out[a] {
 			t.Errorf("two headings %s", m[1])
 		}
-		headings[a] = true
+		out[a] = true
 	}
+	return out
+}
+
+func TestReferenceHoldsTogether(t *testing.T) {
+	text := string(Reference())
+	headings := headingsOf(t, text)
 	for _, m := range regexp.MustCompile(`\]\(([^)]*)\)`).FindAllStringSubmatch(text, -1) {
 		if a, here := strings.CutPrefix(m[1], "#"); here {
 			if !headings[a] {
 				t.Errorf("a link to #%s and no such heading", a)
 			}
-		} else if _, err := os.Stat(filepath.Join("../../docs", m[1])); err != nil {
+			continue
+		}
+		file, a, within := strings.Cut(m[1], "#")
+		at := filepath.Join("../../docs", file)
+		if _, err := os.Stat(at); err != nil {
 			t.Errorf("a link to nothing: %v", err)
+		}
+		if b, err := os.ReadFile(at); within && (err != nil || !headingsOf(t, string(b))[a]) {
+			t.Errorf("a link to %s, and no such heading", m[1])
 		}
 	}
 	for _, d := range policy.Definitions {
