@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"stepaway/audit"
+	"stepaway/durable"
 	"stepaway/uplink"
 )
 
@@ -156,35 +157,15 @@ func save(dir string, files map[string][]byte) error {
 		return fmt.Errorf("save the enrolment: %w", err)
 	}
 	for name, body := range files {
-		if err := writeFile(filepath.Join(next, name), body); err != nil {
+		if err := durable.Write(filepath.Join(next, name), body, 0o600); err != nil {
 			return fmt.Errorf("save the enrolment: %w", err)
 		}
 	}
 	if err := replaceDir(next, dir); err != nil {
 		return fmt.Errorf("save the enrolment: %w", err)
 	}
-	if err := syncDir(filepath.Dir(dir)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(dir)); err != nil {
 		return fmt.Errorf("save the enrolment: %w", err)
 	}
 	return os.RemoveAll(next)
-}
-
-// writeFile replaces a file, readable by its owner only, so that after a power cut it is the old or the new.
-func writeFile(path string, body []byte) error {
-	next := path + ".new"
-	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(body)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(next, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
 }

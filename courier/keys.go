@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"stepaway/durable"
 	"stepaway/trusted"
 )
 
@@ -54,7 +55,7 @@ func (r *rolled) current() (*tls.Certificate, error) {
 // put makes a new pair the one to show. The old one stays until confirm.
 func (r *rolled) put(pem []byte) error {
 	path := filepath.Join(r.dir, nextFile)
-	if err := writeFile(path, pem); err != nil {
+	if err := durable.Write(path, pem, 0o600); err != nil {
 		return err
 	}
 	next, err := readPair(path, path)
@@ -85,7 +86,7 @@ func (r *rolled) confirm() error {
 		return fmt.Errorf("keep the new certificate: %w", err)
 	}
 	r.pair, r.next = r.next, nil
-	return syncDir(r.dir)
+	return durable.SyncDir(r.dir)
 }
 
 // reject goes back to the old pair, if it is still good.

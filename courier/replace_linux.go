@@ -19,12 +19,3 @@ func replaceDir(next, dir string) error {
 	}
 	return nil
 }
-
-// syncDir makes renames in a directory durable.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}

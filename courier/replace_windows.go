@@ -20,6 +20,3 @@ func replaceDir(next, dir string) error {
 	}
 	return os.RemoveAll(old)
 }
-
-// syncDir has nothing to do: NTFS keeps its own order.
-func syncDir(string) error { return nil }

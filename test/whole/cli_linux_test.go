@@ -63,7 +63,7 @@ var commands = [][]string{
 	{"agent", "state"}, {"agent", "state", "show"}, {"agent", "state", "approve"}, {"agent", "install"}, {"agent", "uninstall"}, {"agent", "version"},
 	{"courier", "run"}, {"courier", "enroll"}, {"courier", "audit"}, {"courier", "audit", "verify"}, {"courier", "audit", "export"},
 	{"courier", "status"}, {"courier", "version"},
-	{"collector", "init"}, {"collector", "serve"}, {"collector", "token"}, {"collector", "devices"}, {"collector", "events"},
+	{"collector", "init"}, {"collector", "serve"}, {"collector", "token"}, {"collector", "revoke"}, {"collector", "devices"}, {"collector", "events"},
 	{"collector", "verify"}, {"collector", "report"}, {"collector", "version"},
 	{"tray"}, {"agent"}, {"courier"}, {"collector"},
 }
@@ -86,7 +86,7 @@ func TestCommandsRefuseUnknownFlagsAndWords(t *testing.T) {
 	for _, c := range commands {
 		for _, more := range []string{"--nonsense", "--nonsense=1", "nonsense"} {
 			line := append(append([]string{}, c...), more)
-			if c[0] == "collector" && len(c) == 2 && c[1] == "token" || len(c) == 3 && c[2] == "check" {
+			if c[0] == "collector" && len(c) == 2 && (c[1] == "token" || c[1] == "revoke") || len(c) == 3 && c[2] == "check" {
 				line = append(line, "another") // these take one word
 			}
 			call(t, 0, line...).fails(t, line, 2, "--help")
