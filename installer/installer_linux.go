@@ -19,18 +19,24 @@ const (
 	packaged  = "/usr/bin" // where the texts of a package expect the programs
 )
 
-// services are the units in the order in which they are started.
+// linkUnit is the socket unit, which package service does not know.
+const linkUnit = "stepaway.socket"
+
+// services are the units in the order in which they are started, after the socket.
 var services = []struct{ name, text string }{
 	{"stepaway", packaging.AgentUnit},
 	{"stepaway-courier", packaging.CourierUnit},
 }
 
-// Install makes the courier's account, writes both units and the tray's autostart entry and starts the services.
+// Install makes the courier's account, writes the units and the tray's autostart entry and starts the services.
 func (p Plan) Install() error {
 	if _, err := os.Stat("/run/systemd/system"); err != nil {
 		return errors.New("this machine is not run by systemd; start `stepaway-agent run` and `stepaway-courier run` by its own service manager")
 	}
 	if err := p.account(); err != nil {
+		return err
+	}
+	if err := p.addLink(); err != nil {
 		return err
 	}
 	for _, s := range services {
@@ -39,6 +45,9 @@ func (p Plan) Install() error {
 		}
 	}
 	if err := p.write(autostart, packaging.TrayEntry); err != nil {
+		return err
+	}
+	if err := startLink(); err != nil {
 		return err
 	}
 	for _, s := range services {
@@ -52,6 +61,9 @@ func (p Plan) Install() error {
 
 // Uninstall stops and removes what Install registered.
 func (p Plan) Uninstall() error {
+	if err := p.removeLink(); err != nil { // first: it would start the agent again
+		return err
+	}
 	for i := len(services) - 1; i >= 0; i-- {
 		name := services[i].name
 		if _, err := os.Stat(filepath.Join(units, name+".service")); errors.Is(err, os.ErrNotExist) {
@@ -88,6 +100,49 @@ func (p Plan) add(name, text string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("register the service %s: %w", name, err)
+	}
+	return nil
+}
+
+// addLink registers the socket of the link.
+func (p Plan) addLink() error {
+	path := filepath.Join(units, linkUnit)
+	if _, err := os.Stat(path); err == nil {
+		p.Say("already there: " + linkUnit)
+		return nil
+	}
+	if err := p.write(path, packaging.LinkUnit); err != nil {
+		return err
+	}
+	if err := systemctl("daemon-reload"); err != nil {
+		return err
+	}
+	return systemctl("enable", linkUnit)
+}
+
+// startLink makes the socket. An agent that made its own has to make way for that.
+func startLink() error {
+	if systemctl("is-active", linkUnit) == nil {
+		return nil
+	}
+	if err := systemctl("stop", services[0].name); err != nil {
+		return err
+	}
+	return systemctl("start", linkUnit)
+}
+
+// removeLink stops the socket and takes its unit off.
+func (p Plan) removeLink() error {
+	path := filepath.Join(units, linkUnit)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	p.Say("stop and remove " + linkUnit)
+	if err := systemctl("disable", "--now", linkUnit); err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("remove %s: %w", linkUnit, err)
 	}
 	return nil
 }

@@ -66,7 +66,12 @@ func Listen(path string, mode os.FileMode, host Host, outbox *Outbox) (*Server, 
 		l.Close()
 		return nil, fmt.Errorf("make the link's socket: %w", err)
 	}
-	return &Server{host: host, outbox: outbox, listener: l, users: map[uint32]int{}, timing: usual}, nil
+	return ServeOn(l, host, outbox), nil
+}
+
+// ServeOn is a server on a socket that the service manager made, with its mode. The socket stays when the server ends.
+func ServeOn(l *net.UnixListener, host Host, outbox *Outbox) *Server {
+	return &Server{host: host, outbox: outbox, listener: l, users: map[uint32]int{}, timing: usual}
 }
 
 // ownDirectory makes the directory, or checks that nobody but root and this user can put a socket there.

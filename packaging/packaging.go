@@ -3,8 +3,10 @@ package packaging
 
 import _ "embed"
 
-// AgentUnit and CourierUnit are the systemd units.
+// LinkUnit, AgentUnit and CourierUnit are the systemd units.
 var (
+	//go:embed systemd/stepaway.socket
+	LinkUnit string
 	//go:embed systemd/stepaway.service
 	AgentUnit string
 	//go:embed systemd/stepaway-courier.service

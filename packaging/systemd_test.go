@@ -39,7 +39,8 @@ func property(c *rig.Container, unit, name string) string {
 
 func TestUnitsAreTakenAsTheyAre(t *testing.T) {
 	c := installed(t)
-	out, err := c.Run(t.Context(), "systemd-analyze", "verify", "--man=no", units+"stepaway.service", units+"stepaway-courier.service")
+	out, err := c.Run(t.Context(), "systemd-analyze", "verify", "--man=no", units+"stepaway.socket", units+"stepaway.service",
+		units+"stepaway-courier.service")
 	if err != nil || strings.Contains(out, "stepaway") {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
@@ -100,11 +101,46 @@ func TestStoppedAgentIsReplaced(t *testing.T) {
 	})
 }
 
+// Peers that come while the agent is away wait for it; the socket is never away, nor made anew.
+func TestSocketStaysWhileTheAgentIsRestarted(t *testing.T) {
+	c := installed(t)
+	node := func() string { return c.Must("stat", "-c", "%i", "/run/stepaway/link.sock") }
+	was := node()
+	c.Must("systemctl", "restart", "stepaway.service")
+	c.Must("kill", "-KILL", property(c, "stepaway.service", "MainPID"))
+	if out := c.Must("stepaway-agent", "status"); !strings.Contains(out, "stepaway-agent") {
+		t.Errorf("status asked for while the agent was away says %q", out)
+	}
+	if now := node(); now != was {
+		t.Error("the socket was made anew")
+	}
+	c.Must("systemctl", "stop", "stepaway.service")
+	if out := c.Must("stepaway-agent", "status"); !strings.Contains(out, "stepaway-agent") {
+		t.Errorf("status asked for after the agent was stopped says %q", out)
+	}
+	if state := property(c, "stepaway.socket", "ActiveState"); state != "active" {
+		t.Errorf("the socket is %s", state)
+	}
+}
+
+// The figures of systemd-analyze security are what the design allows at most.
+func TestUnitsAreSandboxed(t *testing.T) {
+	c := installed(t)
+	for unit, most := range map[string]string{"stepaway.service": "40", "stepaway-courier.service": "20"} {
+		out, err := c.Run(t.Context(), "systemd-analyze", "security", "--no-pager", "--threshold="+most, unit)
+		if err != nil {
+			t.Errorf("%s: %v\n%s", unit, err, out)
+		}
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		t.Log(lines[len(lines)-1])
+	}
+}
+
 func TestUninstallTakesTheServicesAndLeavesTheRecords(t *testing.T) {
 	c := installed(t)
 	c.Must("stepaway-agent", "install") // once more does no harm
 	c.Must("stepaway-agent", "uninstall")
-	for _, u := range []string{"stepaway.service", "stepaway-courier.service"} {
+	for _, u := range []string{"stepaway.socket", "stepaway.service", "stepaway-courier.service"} {
 		if state := property(c, u, "ActiveState"); state != "inactive" {
 			t.Errorf("%s is %s", u, state)
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"os/user"
@@ -66,13 +67,19 @@ type agent struct {
 	log   *slog.Logger
 	work  sync.WaitGroup
 
+	inherited    *net.UnixListener  // the link's socket, if the service manager made it
 	stopCourier  context.CancelFunc // nil if this agent started none
 	saidOfPolicy string             // what was last logged of the policy
 }
 
 // run enforces until ctx ends. What it starts it also ends, in reverse.
 func (a *agent) run(ctx context.Context) error {
-	if link.Answered(a.paths.socket) { // before anything is written that is the other's
+	inherited, err := sdnotify.Listener(a.paths.socket)
+	if err != nil {
+		return err
+	}
+	a.inherited = inherited
+	if inherited == nil && link.Answered(a.paths.socket) { // before anything is written that is the other's
 		return fmt.Errorf("%w on %s; stop it first", link.ErrAnswered, a.paths.socket)
 	}
 	boot, err := clock.BootID()
@@ -136,6 +143,11 @@ func (a *agent) serve(ctx context.Context, e *enforce.Enforcer, outbox *link.Out
 
 // open opens the link and serves it.
 func (a *agent) open(ctx context.Context, e *enforce.Enforcer, outbox *link.Outbox) error {
+	if a.inherited != nil {
+		server := link.ServeOn(a.inherited, e, outbox)
+		a.work.Go(func() { server.Serve(ctx) })
+		return nil
+	}
 	server, err := link.Listen(a.paths.socket, 0o666, e, outbox)
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ const (
 	data      = "/srv/collector"
 	agent     = "stepaway.service"
 	courier   = "stepaway-courier.service"
+	socket    = "stepaway.socket"
 	promptly  = 2500 * time.Millisecond // from a deadline to the request to lock, on a machine that is busy with tests
 	scheduler = 300 * time.Millisecond  // how much earlier than it was written an event may seem
 )
@@ -51,7 +52,7 @@ func install(t *testing.T, policy string) *machine {
 	for _, p := range []string{"agent", "courier", "collector", "tray"} {
 		m.Copy(filepath.Join(programs(t), "stepaway-"+p), "/usr/bin/stepaway-"+p)
 	}
-	for _, u := range []string{agent, courier} {
+	for _, u := range []string{socket, agent, courier} {
 		m.Copy("../../packaging/systemd/"+u, units+u)
 	}
 	m.Copy("../../packaging/sysusers.d/stepaway.conf", "/usr/lib/sysusers.d/stepaway.conf")
