@@ -4,18 +4,17 @@ import (
 	"net"
 	"sync"
 	"time"
-
-	"stepaway/uplink"
 )
 
 // maxConnections is how many connections may be open at once. Beyond them new ones are closed at once.
 const maxConnections = 25_000
 
-// door lets connections in. One that shows no certificate within StrangerTime is closed, whatever it does, so that
+// door lets connections in. One that shows no certificate is closed after a while, whatever it does, so that
 // strangers cannot fill the house.
 type door struct {
 	net.Listener
-	room chan struct{}
+	room   chan struct{}
+	guests time.Duration
 }
 
 func (d *door) Accept() (net.Conn, error) {
@@ -32,7 +31,7 @@ func (d *door) Accept() (net.Conn, error) {
 		}
 		g := &guest{Conn: c}
 		g.gone = sync.OnceFunc(func() { <-d.room })
-		g.leaves = time.AfterFunc(uplink.StrangerTime, func() { g.Close() })
+		g.leaves = time.AfterFunc(d.guests, func() { g.Close() })
 		return g, nil
 	}
 }

@@ -21,7 +21,9 @@ import (
 const (
 	maxAtOnce    = 256 // requests of devices
 	maxPerDevice = 2   // of one device
-	maxStrangers = 32  // requests without a certificate
+	maxStrangers = 256 // requests without a certificate
+
+	strangerBody = 10 * time.Second // to send the body of one
 )
 
 // Retry-After of an answer that says to come again, in seconds, drawn so that not all come at once.
@@ -103,7 +105,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, known map[string]
 	}
 	by := caller{at: s.now()}
 	room := s.strangers
-	if !rt.anyone {
+	if rt.anyone {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(strangerBody))
+	} else {
 		var err error
 		if by, err = s.identify(r, rt.lapsed); err != nil {
 			return nil, err

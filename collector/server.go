@@ -30,6 +30,7 @@ type Server struct {
 	store     *Store
 	log       *slog.Logger
 	now       func() time.Time
+	guests    time.Duration // how long a connection lives that shows no certificate
 	busy      chan struct{} // one for each request of a device
 	strangers chan struct{}
 	places    places
@@ -40,7 +41,7 @@ type Server struct {
 
 // NewServer answers with the authority's keys from the store.
 func NewServer(a *Authority, s *Store, log *slog.Logger) *Server {
-	return &Server{authority: a, store: s, log: calm(log), now: time.Now, busy: make(chan struct{}, maxAtOnce),
+	return &Server{authority: a, store: s, log: calm(log), now: time.Now, guests: uplink.StrangerTime, busy: make(chan struct{}, maxAtOnce),
 		strangers: make(chan struct{}, maxStrangers), inside: map[audit.Label]int{}, places: places{last: map[audit.Label]told{}}}
 }
 
@@ -60,7 +61,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	h.Protocols.SetHTTP2(true)
 	ended := make(chan error, 1)
-	go func() { ended <- h.ServeTLS(&door{Listener: l, room: make(chan struct{}, maxConnections)}, "", "") }()
+	go func() {
+		ended <- h.ServeTLS(&door{Listener: l, room: make(chan struct{}, maxConnections), guests: s.guests}, "", "")
+	}()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve: %w", err)

@@ -29,7 +29,7 @@ type EnrollOptions struct {
 	URL     string
 	CA      string        // file: whom the collector's certificate must be from; "": the CA that the token names
 	Proxy   string        // as in the policy
-	Timeout time.Duration // of the exchange; uplink.ExchangeTime if 0
+	Timeout time.Duration // how long to try; uplink.ExchangeTime if 0
 	Clock   *Clock        // the system's if nil
 }
 
@@ -55,8 +55,8 @@ func Enroll(ctx context.Context, o EnrollOptions, t uplink.Token) (audit.Label, 
 	}
 	h := newHTTP(o.Timeout, proxy, config)
 	defer h.CloseIdleConnections()
-	var g uplink.Granted
-	if _, err := exchange(ctx, h, http.MethodPost, base+uplink.PathEnroll, uplink.Enroll{Secret: t.Secret, CSR: string(csr)}, &g); err != nil {
+	g, err := askIn(ctx, h, base, uplink.Enroll{Secret: t.Secret, CSR: string(csr)}, orElse(o.Timeout, uplink.ExchangeTime))
+	if err != nil {
 		return "", fmt.Errorf("enroll at %s: %w", base, err)
 	}
 	err = checkGranted(g, t.Device, signer)
@@ -74,6 +74,19 @@ func Enroll(ctx context.Context, o EnrollOptions, t uplink.Token) (audit.Label, 
 		return "", err
 	}
 	return t.Device, saveIdentity(o.Dir, about{URL: base, Device: t.Device, AckKey: g.AckKey}, roots, append([]byte(g.Cert), key...))
+}
+
+// askIn shows the token, again for as long as there is time while the collector is busy: many may enroll at once.
+func askIn(ctx context.Context, h *http.Client, base string, ask uplink.Enroll, within time.Duration) (g uplink.Granted, err error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	wait := backoff{min: 2 * time.Second, max: 10 * time.Second}
+	for {
+		_, err = exchange(ctx, h, http.MethodPost, base+uplink.PathEnroll, ask, &g)
+		if err == nil || codeOf(err) != "busy" || !pause(ctx, max(wait.next(), min(retryAfter(err), wait.max))) {
+			return g, err
+		}
+	}
 }
 
 func saveIdentity(dir string, a about, roots, pair []byte) error {
