@@ -70,14 +70,7 @@ func newSiteOn(t *testing.T, engine string) *site {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	s.url = "https://" + l.Addr().String()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- NewServer(s.a, s.store, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
 	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("serve: %v", err)
-		}
 		must(t, s.store.Close())
 		for end := time.Now().Add(20 * time.Second); runtime.NumGoroutine() > before && time.Now().Before(end); {
 			time.Sleep(10 * time.Millisecond)
@@ -86,7 +79,21 @@ func newSiteOn(t *testing.T, engine string) *site {
 			t.Errorf("%d goroutines before, %d after", before, n)
 		}
 	})
+	s.serve(t, l)
 	return s
+}
+
+// serve answers on l until the end of the test.
+func (s *site) serve(t *testing.T, l net.Listener) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- NewServer(s.a, s.store, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
 }
 
 // open opens the site's store, perhaps once more.

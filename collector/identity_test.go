@@ -222,7 +222,7 @@ func TestLapsed(t *testing.T) {
 		{0, "204", 200}, {deviceLife - time.Hour, "204", 200}, {deviceLife + time.Hour, "403lapsed", 200},
 		{2*deviceLife - time.Hour, "403lapsed", 200}, {2*deviceLife + time.Hour, "403expired", 403}, {-time.Hour, "403expired", 403},
 	} {
-		later := s.another(t, func(v *Server) { v.now = func() time.Time { return time.Now().Add(x.after) } })
+		later := s.another(t, func(v *Server) { v.Now = func() time.Time { return time.Now().Add(x.after) } })
 		if got := later.health(t, ws); got != x.health {
 			t.Errorf("after %v: health %s, want %s", x.after, got, x.health)
 		}
@@ -244,7 +244,7 @@ func TestACertificateEndsOnAnOpenConnection(t *testing.T) {
 	s := newSite(t)
 	ws := s.enrolled(t, "ws-1")
 	var ahead atomic.Int64
-	one := s.another(t, func(v *Server) { v.now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) } })
+	one := s.another(t, func(v *Server) { v.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) } })
 	if got := one.health(t, ws); got != "204" {
 		t.Fatal(got)
 	}
@@ -345,7 +345,7 @@ func (s *site) own(t testing.TB) (all []audit.Event) {
 func TestStolenCertificate(t *testing.T) {
 	onEach(t, func(t *testing.T, s *site) {
 		var ahead atomic.Int64
-		now := func(v *Server) { v.now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) } }
+		now := func(v *Server) { v.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) } }
 		one, two := s.another(t, now), s.another(t, now)
 		ws := s.enrolled(t, "ws-1")
 		mine, thief := newChain(t, "ws-1", "00000000000000aa", 20), newChain(t, "ws-1", "00000000000000bb", 20)

@@ -24,7 +24,7 @@ func (p *postgres) takeRetry(ts []*taking) error {
 				return err
 			case pg.Code == "23505" && !look: // an event beyond the head is there: look what it is
 				look = true
-			case pg.Code == "23514": // no partition: another collector removed it, or the month is new
+			case pg.Code == "23514" && pg.ConstraintName == "": // no partition: another collector removed it, or the month is new
 				if err := p.partitions(ctx, ts, true); err != nil {
 					return err
 				}

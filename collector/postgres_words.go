@@ -2,12 +2,14 @@ package collector
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -82,7 +84,8 @@ func withoutURL(err error) error {
 func brokenConn(err error) bool {
 	var network *net.OpError
 	var connect *pgconn.ConnectError
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
 	return errors.As(err, &network) || errors.As(err, &connect) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
@@ -108,5 +111,23 @@ func pgAdvice(err error, c *pgx.ConnConfig) error {
 		}
 		err = fmt.Errorf("%s (SQLSTATE %s)", pg.Message, pg.Code)
 	}
+	if connect := (*pgconn.ConnectError)(nil); errors.As(err, &connect) {
+		err = inOneLine(connect)
+	}
 	return fmt.Errorf("open the store, %s: %w; %s", where, err, advice)
+}
+
+// inOneLine leaves out of the driver's list of all its attempts what is said twice.
+func inOneLine(err error) error {
+	_, text, found := strings.Cut(err.Error(), "`: ")
+	if !found {
+		_, text, _ = strings.Cut(err.Error(), "`:")
+	}
+	var parts []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(parts, line) {
+			parts = append(parts, line)
+		}
+	}
+	return errors.New(strings.Join(parts, "; "))
 }

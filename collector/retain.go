@@ -198,7 +198,7 @@ func (s *Store) lived(ctx context.Context, before, now time.Time) error {
 
 // received reports whether any event was received from some time on until another.
 func received(x *tx, from, to time.Time) (some bool, err error) {
-	err = x.row("SELECT count(*) > 0 FROM (SELECT 1 FROM events WHERE received >= ?1 AND received < ?2 LIMIT 1) AS some", from, to).Scan(&some)
+	err = x.row("SELECT EXISTS (SELECT 1 FROM events WHERE received >= ?1 AND received < ?2)", from, to).Scan(&some)
 	return some, err
 }
 

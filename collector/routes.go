@@ -81,7 +81,7 @@ func (s *Server) routes() http.Handler {
 		known[rt.path] = rt
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
+		w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat))
 		w.Header().Set("Cache-Control", "no-store")
 		m, err := s.serve(w, r, known)
 		if err != nil {
@@ -103,7 +103,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, known map[string]
 	case rt.method == http.MethodPost && r.Header.Get("Content-Type") != "application/json":
 		return nil, refuse(http.StatusUnsupportedMediaType, uplink.CodeMalformed, errors.New("not JSON by its content type"))
 	}
-	by := caller{at: s.now()}
+	by := caller{at: s.Now()}
 	room := s.strangers
 	if rt.anyone {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(strangerBody))
@@ -130,7 +130,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, known map[string]
 // identify names the device by its certificate, of which the handshake made sure that one of the CAs had issued it and that
 // the device has its key. Everything that may change while the connection is open is looked at for each request.
 func (s *Server) identify(r *http.Request, lapsed bool) (caller, error) {
-	by := caller{at: s.now(), peer: hostOf(r.RemoteAddr)}
+	by := caller{at: s.Now(), peer: hostOf(r.RemoteAddr)}
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 		return by, refuse(http.StatusUnauthorized, uplink.CodeDevice, errors.New("no certificate shown"))
 	}

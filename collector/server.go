@@ -24,12 +24,12 @@ import (
 
 // Server answers couriers.
 type Server struct {
-	PKI PKI // of the site; set before Serve
+	PKI PKI              // of the site; set before Serve
+	Now func() time.Time // what certificates are judged by; a test sets its own before Serve
 
 	authority *Authority
 	store     *Store
 	log       *slog.Logger
-	now       func() time.Time
 	guests    time.Duration // how long a connection lives that shows no certificate
 	busy      chan struct{} // one for each request of a device
 	strangers chan struct{}
@@ -41,7 +41,7 @@ type Server struct {
 
 // NewServer answers with the authority's keys from the store.
 func NewServer(a *Authority, s *Store, log *slog.Logger) *Server {
-	return &Server{authority: a, store: s, log: calm(log), now: time.Now, guests: uplink.StrangerTime, busy: make(chan struct{}, maxAtOnce),
+	return &Server{authority: a, store: s, log: calm(log), Now: time.Now, guests: uplink.StrangerTime, busy: make(chan struct{}, maxAtOnce),
 		strangers: make(chan struct{}, maxStrangers), inside: map[audit.Label]int{}, places: places{last: map[audit.Label]told{}}}
 }
 
@@ -106,7 +106,7 @@ func forked(sent []Event, held Held) bool {
 // arrival checks a batch: every event by itself, and that it is of this device and epoch and without holes. boot is
 // that of the last event.
 func (s *Server) arrival(b uplink.Batch) (a Arrival, boot string, err error) {
-	a = Arrival{Device: b.Device, Epoch: b.Epoch, Received: s.now().UTC()}
+	a = Arrival{Device: b.Device, Epoch: b.Epoch, Received: s.Now().UTC()}
 	if len(b.Events) == 0 || len(b.Events) > uplink.MaxEvents {
 		return a, "", malformed(fmt.Errorf("%d events, want 1 to %d", len(b.Events), uplink.MaxEvents))
 	}
@@ -152,7 +152,7 @@ func (s *Server) enroll(r *http.Request, by caller) (any, error) {
 	if err != nil {
 		return nil, malformed(err)
 	}
-	if by.device, err = s.store.UseToken(r.Context(), secretHash(ask.Secret), s.now()); errors.Is(err, ErrToken) {
+	if by.device, err = s.store.UseToken(r.Context(), secretHash(ask.Secret), s.Now()); errors.Is(err, ErrToken) {
 		return nil, refuse(http.StatusForbidden, uplink.CodeToken, err)
 	}
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *Server) enroll(r *http.Request, by caller) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.store.Record(r.Context(), audit.CertificateIssued, audit.Facts{Key: by.device, Ref: audit.MakeLabel(id)}, s.now()); err != nil {
+	if err := s.store.Record(r.Context(), audit.CertificateIssued, audit.Facts{Key: by.device, Ref: audit.MakeLabel(id)}, s.Now()); err != nil {
 		s.log.Error("own event not stored", "err", err)
 	}
 	return granted, nil
@@ -186,7 +186,7 @@ func (s *Server) renew(r *http.Request, by caller) (any, error) {
 
 // grant issues a certificate, which the store has noted before it is handed out.
 func (s *Server) grant(ctx context.Context, by caller, csr *x509.CertificateRequest) (any, string, error) {
-	der, err := s.authority.Issue(by.device, csr, s.now())
+	der, err := s.authority.Issue(by.device, csr, s.Now())
 	if err != nil {
 		return nil, "", err
 	}
@@ -195,7 +195,7 @@ func (s *Server) grant(ctx context.Context, by caller, csr *x509.CertificateRequ
 		return nil, "", err
 	}
 	c := certificateOf(by.device, leaf)
-	c.Issued = s.now()
+	c.Issued = s.Now()
 	if err := s.store.Issued(ctx, c, by.cert.ID, by.at); errors.Is(err, ErrRevoked) {
 		return nil, "", refuse(http.StatusForbidden, uplink.CodeRevoked, err)
 	} else if err != nil {

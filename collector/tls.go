@@ -32,7 +32,7 @@ func (p PKI) grace() time.Duration {
 // for long. One that it shows must be of one of the CAs; whether it is still good is looked at with each request.
 func (s *Server) tlsConfig() (*tls.Config, error) {
 	certs := s.serverCerts()
-	if _, err := certs.get(s.now()); err != nil {
+	if _, err := certs.get(s.Now()); err != nil {
 		return nil, err
 	}
 	pool, err := s.clientCAs()
@@ -42,7 +42,7 @@ func (s *Server) tlsConfig() (*tls.Config, error) {
 	config := &tls.Config{
 		MinVersion: tls.VersionTLS13, ClientAuth: tls.RequestClientCert, ClientCAs: pool, SessionTicketsDisabled: true,
 		NextProtos:     []string{"h2"},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certs.get(s.now()) },
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certs.get(s.Now()) },
 	}
 	check := func(state tls.ConnectionState) error { return s.checkClient(pool, state) }
 	config.VerifyConnection = check
@@ -86,7 +86,7 @@ func (s *Server) checkClient(pool *x509.CertPool, state tls.ConnectionState) err
 	if len(state.PeerCertificates) == 0 {
 		return nil
 	}
-	leaf, at := state.PeerCertificates[0], s.now()
+	leaf, at := state.PeerCertificates[0], s.Now()
 	if at.After(leaf.NotAfter) {
 		at = leaf.NotAfter
 	}
