@@ -42,7 +42,7 @@ func (w *web) fhirEach(ctx context.Context, es []encode.Entry) error {
 		switch {
 		case err == nil:
 		case codeOf(err) == "refused":
-			p.Refused, p.IDs, p.Err = p.Refused+1, append(p.IDs, e.ID()), err
+			p.Refused, p.Err = append(p.Refused, e), err
 		default:
 			p.Again, p.Err = es[i:], err
 			return p
@@ -105,7 +105,7 @@ func (p *Partial) judge(e encode.Entry, status string) {
 	case "201":
 		return
 	case "400", "413", "422":
-		p.Refused, p.IDs = p.Refused+1, append(p.IDs, e.ID())
+		p.Refused = append(p.Refused, e)
 		p.Err = &Error{Code: "refused", Err: fmt.Errorf("the receiver answers %s for an entry", status)}
 	default:
 		p.Again = append(p.Again, e)

@@ -165,6 +165,9 @@ func (s *site) serve(config *tls.Config, h http.HandlerFunc) string {
 		config = &tls.Config{Certificates: []tls.Certificate{pair}}
 	}
 	server := &http.Server{Handler: h, TLSConfig: config, ErrorLog: log.New(io.Discard, "", 0)}
+	if config.CipherSuites != nil {
+		server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){} // HTTP/2 insists on a suite
+	}
 	done := make(chan struct{})
 	go func() { defer close(done); server.ServeTLS(l, "", "") }()
 	s.t.Cleanup(func() { server.Close(); <-done })

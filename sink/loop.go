@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,7 +56,8 @@ type Loop struct {
 
 	records []audit.Record // answered by Next, not yet Got
 	entries []encode.Entry // of these, not yet acknowledged
-	partly  bool           // the receiver has some of them
+	partly  bool           // the receiver has some of the batch
+	refused int            // how often it has refused the rest
 
 	mu sync.Mutex
 	st Status
@@ -153,7 +155,7 @@ func (l *Loop) ofSource(err error) error {
 
 // take reads the events that the sink wants. One that cannot be read is counted: it never will be.
 func (l *Loop) take(rs []audit.Record) {
-	l.records, l.entries, l.partly = rs, nil, false
+	l.records, l.entries, l.partly, l.refused = rs, nil, false, 0
 	for _, r := range rs {
 		e, err := audit.Decode(r.Body)
 		if err != nil {
@@ -167,6 +169,10 @@ func (l *Loop) take(rs []audit.Record) {
 	}
 }
 
+// verdicts is how often a receiver must refuse events of a batch, of which it took others, before that is believed: it may
+// have been put right in between.
+const verdicts = 3
+
 // send hands over what is left of the batch. A batch of which the receiver has nothing is read again, so that it can grow.
 func (l *Loop) send(ctx context.Context) error {
 	err := l.sink.Send(ctx, l.entries)
@@ -175,21 +181,43 @@ func (l *Loop) send(ctx context.Context) error {
 	case err == nil:
 		l.sent(len(l.entries), 0)
 	case errors.As(err, &part):
-		l.sent(len(l.entries)-len(part.Again)-part.Refused, part.Refused)
-		if part.Refused > 0 {
-			l.o.Log.Error("receiver refuses events for good", "sink", l.o.Spec.Name, "events", part.Refused, "ids", part.IDs, "err", part.Err)
-		}
-		if l.entries, l.partly = part.Again, true; len(part.Again) > 0 {
+		l.part(part)
+		if len(l.entries) > 0 {
 			return part.Err
 		}
-	default:
-		if !l.partly {
-			l.records = nil
-		}
+	case !l.partly:
+		l.records = nil
 		return err
+	case codeOf(err) != "refused":
+		return err
+	default:
+		if l.refused++; l.refused < verdicts {
+			return err
+		}
+		l.giveUp(err)
 	}
 	l.entries = nil
 	return nil
+}
+
+// part keeps what the receiver has not taken.
+func (l *Loop) part(p *Partial) {
+	l.sent(len(l.entries)-len(p.Again)-len(p.Refused)-p.Lost, p.Lost)
+	if p.Lost > 0 {
+		l.o.Log.Error("receiver refuses events for good and does not say which", "sink", l.o.Spec.Name, "events", p.Lost,
+			"first", l.entries[0].ID(), "last", l.entries[len(l.entries)-1].ID(), "err", p.Err)
+	}
+	l.entries, l.partly = slices.Concat(p.Again, p.Refused), true
+}
+
+// giveUp counts and names what the receiver will not have.
+func (l *Loop) giveUp(err error) {
+	var ids []string
+	for _, e := range l.entries {
+		ids = append(ids, e.ID())
+	}
+	l.o.Log.Error("receiver refuses events for good", "sink", l.o.Spec.Name, "events", len(ids), "ids", ids, "err", err)
+	l.sent(0, len(ids))
 }
 
 func (l *Loop) count(f func(*Status)) {

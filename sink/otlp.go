@@ -49,7 +49,7 @@ func (w *web) otlpBatch(ctx context.Context, es []encode.Entry) error {
 		return &Error{Code: "refused", Err: fmt.Errorf("the receiver rejects all of %d events", len(es))}
 	}
 	// Which ones it does not say, and the protocol forbids to send them again.
-	return &Partial{Refused: int(rejected), Err: &Error{Code: "refused", Err: fmt.Errorf("the receiver rejects %d of %d events", rejected, len(es))}}
+	return &Partial{Lost: int(rejected), Err: &Error{Code: "refused", Err: fmt.Errorf("the receiver rejects %d of %d events", rejected, len(es))}}
 }
 
 // rejected reads ExportLogsServiceResponse. An empty one of a receiver that speaks OTLP is a full success.

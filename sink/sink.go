@@ -41,13 +41,13 @@ func (e *Error) Unwrap() error { return e.Err }
 // Partial is an exchange after which the receiver has some of the entries.
 type Partial struct {
 	Again   []encode.Entry // not taken now, to be sent again
-	Refused int            // refused for good
-	IDs     []string       // of those refused, where the receiver says which
+	Refused []encode.Entry // refused each by itself, while others were taken
+	Lost    int            // refused for good, and the receiver does not say which
 	Err     error          // of the last one that was not taken
 }
 
 func (p *Partial) Error() string {
-	return fmt.Sprintf("%d events to be sent again, %d refused: %v", len(p.Again), p.Refused, p.Err)
+	return fmt.Sprintf("%d events not taken now, %d refused: %v", len(p.Again), len(p.Refused)+p.Lost, p.Err)
 }
 func (p *Partial) Unwrap() error { return p.Err }
 

@@ -148,14 +148,14 @@ func (w *web) halves(ctx context.Context, es []encode.Entry, t *tally) error {
 		t.sent += len(es)
 		return nil
 	case errors.As(err, &part):
-		t.sent += len(es) - len(part.Again) - part.Refused
+		t.sent += len(es) - len(part.Again) - len(part.Refused) - part.Lost
 		t.add(part)
 		return nil
 	case codeOf(err) != "refused":
 		t.Again, t.Err = append(t.Again, es...), err
 		return err
 	case len(es) == 1:
-		t.add(&Partial{Refused: 1, IDs: []string{es[0].ID()}, Err: err})
+		t.add(&Partial{Refused: es, Err: err})
 		return nil
 	}
 	half := len(es) / 2
@@ -167,8 +167,8 @@ func (w *web) halves(ctx context.Context, es []encode.Entry, t *tally) error {
 }
 
 func (t *tally) add(p *Partial) {
-	t.Again, t.IDs = append(t.Again, p.Again...), append(t.IDs, p.IDs...)
-	t.Refused, t.Err = t.Refused+p.Refused, p.Err
+	t.Again, t.Refused = append(t.Again, p.Again...), append(t.Refused, p.Refused...)
+	t.Lost, t.Err = t.Lost+p.Lost, p.Err
 }
 
 // Send sends entries and sums up. Where the receiver took none, nothing counts as refused: it is then more likely to be the
@@ -179,7 +179,7 @@ func (w *web) Send(ctx context.Context, es []encode.Entry) error {
 	switch {
 	case t.sent == len(es):
 		return nil
-	case t.sent == 0 && t.Refused > 0:
+	case t.sent == 0 && len(t.Refused) > 0:
 		return &Error{Code: "refused", Err: fmt.Errorf("none of %d events was taken: %w", len(es), t.Err)}
 	case t.sent == 0:
 		return t.Err
