@@ -137,7 +137,7 @@ func TestTenThousandHostileRequests(t *testing.T) {
 	ws, thief := s.enrolled(t, "ws-1"), s.enrolled(t, "ws-9")
 	c := newChain(t, "ws-1", "00000000000000aa", 200)
 	_, csr, _ := newCSR(t)
-	tok, err := NewToken(context.Background(), s.a, s.store, "ws-2", "", time.Hour)
+	tok, err := NewToken(context.Background(), s.a, s.store, "ws-2", "", time.Hour, time.Now())
 	must(t, err)
 	good, err := json.Marshal(uplink.Batch{Device: "ws-9", Epoch: "00000000000000bb", Events: newChain(t, "ws-9", "00000000000000bb", 3).bodies})
 	must(t, err)

@@ -49,7 +49,7 @@ func (s *site) another(t *testing.T, change func(*Server)) *site {
 // enrolled makes a device as enrolment does, over the wire.
 func (s *site) enrolled(t testing.TB, name audit.Label) *http.Client {
 	t.Helper()
-	tok, err := NewToken(context.Background(), s.a, s.store, name, "", time.Hour)
+	tok, err := NewToken(context.Background(), s.a, s.store, name, "", time.Hour, time.Now())
 	must(t, err)
 	status, client := s.enroll(t, tok.Secret)
 	if status != 200 {
@@ -121,7 +121,7 @@ func TestRevocation(t *testing.T) {
 				t.Fatalf("before: %s, %s", a, b)
 			}
 		}
-		spare, err := NewToken(ctx, s.a, s.store, "ws-1", "", time.Hour)
+		spare, err := NewToken(ctx, s.a, s.store, "ws-1", "", time.Hour, time.Now())
 		must(t, err)
 		n, err := two.store.Revoke(ctx, "ws-1", time.Now())
 		if err != nil || n != 2 {

@@ -237,12 +237,11 @@ func secretHash(secret string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// NewToken makes a one-time token for a device, valid for ttl. Only the hash of its secret is stored.
-func NewToken(ctx context.Context, a *Authority, s *Store, device audit.Label, url string, ttl time.Duration) (uplink.Token, error) {
+// NewToken makes a one-time token for a device, valid from now for ttl. Only the hash of its secret is stored.
+func NewToken(ctx context.Context, a *Authority, s *Store, device audit.Label, url string, ttl time.Duration, now time.Time) (uplink.Token, error) {
 	if err := uplink.CheckDevice(device); err != nil {
 		return uplink.Token{}, err
 	}
-	now := time.Now()
 	t := uplink.Token{Device: device, CA: a.Fingerprint(), Secret: rand.Text(), URL: url, From: now.Unix(), Until: now.Add(ttl).Unix() + 1}
 	err := s.AddToken(ctx, Token{Hash: secretHash(t.Secret), Device: device, Expires: now.Add(ttl)})
 	if err != nil {

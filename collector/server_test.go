@@ -222,7 +222,7 @@ func TestCertificateRequests(t *testing.T) {
 	}
 	block, _ := pem.Decode([]byte(good))
 	block.Bytes[len(block.Bytes)-1] ^= 1
-	tok, err := NewToken(ctx, s.a, s.store, "ws-1", "", time.Hour)
+	tok, err := NewToken(ctx, s.a, s.store, "ws-1", "", time.Hour, time.Now())
 	must(t, err)
 	ask := func(csr string) (int, uplink.Granted) {
 		b, _ := json.Marshal(uplink.Enroll{Secret: tok.Secret, CSR: csr})
@@ -258,7 +258,7 @@ func TestCertificateRequests(t *testing.T) {
 func TestTokenRace(t *testing.T) { onEach(t, checkTokenRace) }
 
 func checkTokenRace(t *testing.T, s *site) {
-	tok, err := NewToken(context.Background(), s.a, s.store, "ws-1", "", time.Hour)
+	tok, err := NewToken(context.Background(), s.a, s.store, "ws-1", "", time.Hour, time.Now())
 	must(t, err)
 	var mu sync.Mutex
 	counts := map[int]int{}

@@ -60,7 +60,7 @@ func TestReport(t *testing.T) { onEach(t, checkReport) }
 func checkReport(t *testing.T, s *site) {
 	ctx := context.Background()
 	for _, d := range []audit.Label{"ws-1", "ws-2"} {
-		tok, err := NewToken(ctx, s.a, s.store, d, "", time.Hour)
+		tok, err := NewToken(ctx, s.a, s.store, d, "", time.Hour, time.Now())
 		must(t, err)
 		_, err = s.store.UseToken(ctx, secretHash(tok.Secret), time.Now())
 		must(t, err)

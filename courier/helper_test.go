@@ -142,7 +142,14 @@ func (w *world) serve(t *testing.T, config *tls.Config, h http.HandlerFunc) stri
 	}
 	s := &http.Server{Handler: h, TLSConfig: config.Clone(), ErrorLog: log.New(io.Discard, "", 0)}
 	done := make(chan struct{})
-	go func() { defer close(done); s.ServeTLS(l, "", "") }()
+	go func() {
+		defer close(done)
+		if len(config.NextProtos) > 0 { // ServeTLS would add HTTP/2
+			s.Serve(tls.NewListener(l, config))
+			return
+		}
+		s.ServeTLS(l, "", "")
+	}()
 	t.Cleanup(func() { s.Close(); <-done })
 	return "https://" + l.Addr().String()
 }

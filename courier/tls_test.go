@@ -3,7 +3,10 @@ package courier
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -42,11 +45,31 @@ func TestServerIsChecked(t *testing.T) {
 		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, ca.pool()
 		return c
 	}
+	odd := newCA(t, w.ca, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	odd.more = [][]byte{odd.cert.Raw}
+	deep := newCA(t, w.ca, func(c *x509.Certificate) { c.MaxPathLenZero = true })
+	deeper := newCA(t, deep, nil)
+	deeper.more = [][]byte{deeper.cert.Raw, deep.cert.Raw}
+	narrow := newCA(t, w.ca, func(c *x509.Certificate) {
+		c.PermittedIPRanges, c.PermittedDNSDomainsCritical = []*net.IPNet{{IP: net.IPv4(10, 0, 0, 0), Mask: net.CIDRMask(8, 32)}}, true
+	})
+	narrow.more = [][]byte{narrow.cert.Raw}
+	signOnly := newCA(t, w.ca, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature })
+	signOnly.more = [][]byte{signOnly.cert.Raw}
+	forClients := newCA(t, w.ca, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
+	forClients.more = [][]byte{forClients.cert.Raw}
+	speaking := func(protocols ...string) *tls.Config {
+		c := leaf(nil)
+		c.NextProtos = protocols
+		return c
+	}
+	stolen := leaf(nil) // the certificate without its key
+	stolen.Certificates[0].PrivateKey = newKey(t)
 	selfKey := newKey(t)
 	selfTmpl := *w.ca.issue(t, nil).Leaf
 	selfTmpl.PublicKey = &selfKey.PublicKey
 	self := sign(t, &selfTmpl, &selfTmpl, selfKey, selfKey)
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		config *tls.Config
 		ok     bool
 	}{
@@ -70,7 +93,24 @@ func TestServerIsChecked(t *testing.T) {
 		"TLS 1.1":                 {version(tls.VersionTLS11), false},
 		"TLS 1.0":                 {version(tls.VersionTLS10), false},
 		"asks for another client": {asking(other), false},
-	} {
+		"of an expired middle":    {of(odd), false},
+		"path too long":           {of(deeper), false},
+		"outside of constraints":  {of(narrow), false},
+		"a middle that may not":   {of(signOnly), false},
+		"a middle for clients":    {of(forClients), false},
+		"not its key":             {stolen, false},
+		"something critical": {leaf(func(c *x509.Certificate) {
+			c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}}
+		}), false},
+		"for signing code":      {leaf(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning} }), false},
+		"HTTP/1.1":              {speaking("http/1.1"), false},
+		"another protocol":      {speaking("imap"), false},
+		"no certificate at all": {&tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("none") }}, false},
+	}
+	if len(cases) < 28 {
+		t.Errorf("%d cases", len(cases))
+	}
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			var reached atomic.Bool
 			url := w.serve(t, c.config, func(rw http.ResponseWriter, r *http.Request) {

@@ -33,7 +33,7 @@ func token(ctx context.Context, args []string) error {
 		return cmdline.Wrong(fs, "%v", err)
 	}
 	return withStore(ctx, at, func(a *collector.Authority, s *collector.Store) error {
-		t, err := collector.NewToken(ctx, a, s, device, *address, *ttl)
+		t, err := collector.NewToken(ctx, a, s, device, *address, *ttl, time.Now())
 		if err != nil {
 			return err
 		}
