@@ -136,6 +136,7 @@ type Options struct {
 	Sleeps   <-chan Sleep                                                 // what the power manager says; may be nil
 	Saved    Saved                                                        // what the run before left
 	Save     func(Saved)                                                  // must not block
+	Publish  func(link.Status)                                            // what root may know, once a minute at most; may be nil, must not block
 	Warn     func(s session.Session, left time.Duration, a policy.Action) // a line on a terminal; must not block
 	Tray     Trays                                                        // may be nil: no tray is started and none is missed
 	TrayIn   time.Duration                                                // a tray has this long to appear by itself before one is started
@@ -176,6 +177,8 @@ type Enforcer struct {
 	courier *link.Courier
 	slept   time.Duration
 	drift   time.Duration // wall clock minus boot time
+	totals  totals        // counted of what was recorded
+	told    Instant       // when the status was last published
 	saved   Instant       // when the last input was saved
 	dirty   bool
 	beat    Instant // when the next sign of life is due
@@ -359,6 +362,7 @@ func (e *Enforcer) step(ctx context.Context) {
 			next = min(next, e.saved+saveEvery)
 		}
 	}
+	e.publish(now)
 	e.o.Timer.Set(next)
 }
 

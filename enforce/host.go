@@ -126,7 +126,7 @@ func (e *Enforcer) status(p link.Peer) link.Status {
 	now := e.o.Clock.Now()
 	_, waiting, dropped := e.o.Outbox.Counts()
 	st := link.Status{Version: e.o.Version, Run: e.o.Outbox.Run, NowMS: now.Milliseconds(), Policy: e.hash,
-		Sessions: []link.SessionStatus{}, Waiting: waiting, Dropped: dropped, Courier: e.courier, Limits: e.o.Promise}
+		Sessions: []link.SessionStatus{}, Waiting: waiting, Dropped: dropped, Courier: e.courier, Limits: e.o.Promise, Totals: e.totals.copy()}
 	for _, g := range e.guards {
 		if p.UID == 0 || p.UID == g.s.UID {
 			st.Sessions = append(st.Sessions, e.sessionStatus(g, now))

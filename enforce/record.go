@@ -22,6 +22,7 @@ func (e *Enforcer) record(ev audit.Event) {
 	if ev.Outcome == "" {
 		ev.Outcome = audit.Success
 	}
+	e.totals.count(ev)
 	e.o.Outbox.Add(ev)
 }
 

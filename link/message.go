@@ -126,7 +126,28 @@ type Status struct {
 	Dropped  uint64          `json:"dropped"` // events lost before the courier had them
 	Courier  *Courier        `json:"courier,omitempty"`
 	Limits   []string        `json:"limits,omitempty"` // what this agent cannot promise here
+	Totals   *Totals         `json:"totals,omitempty"`
 }
+
+// Totals are counted since the agent started. They name nobody.
+type Totals struct {
+	Events     map[audit.Type]uint64 `json:"events"`      // recorded, by type
+	Locks      []LockTotal           `json:"locks"`       // proved, in the order in which each kind was first seen
+	Late       []uint64              `json:"late"`        // proved locks by LateBounds, not cumulative; the last is above them all
+	LateSumMS  int64                 `json:"late_sum_ms"` // of all of them
+	LateMaxMS  int64                 `json:"late_max_ms"`
+	LastLockMS int64                 `json:"last_lock_ms"` // since boot, 0 if none
+}
+
+// LockTotal counts proved locks of one kind.
+type LockTotal struct {
+	Rung  string `json:"rung"`
+	Proof string `json:"proof"`
+	N     uint64 `json:"n"`
+}
+
+// LateBounds are the upper bounds of the buckets of Totals.Late.
+var LateBounds = []time.Duration{50 * time.Millisecond, 250 * time.Millisecond, time.Second, 5 * time.Second, 15 * time.Second, time.Minute}
 
 // SessionStatus is one session as the enforcer sees it.
 type SessionStatus struct {

@@ -40,6 +40,9 @@ func isLocker(exe string, named []string) bool {
 	return slices.Contains(lockers, name)
 }
 
+// IsLocker reports whether the file name of a program is that of a known locker, which counts as proof when it holds the screen.
+func IsLocker(exe string) bool { return isLocker(exe, nil) }
+
 // errDistrusted is the error for a file that others than root can change.
 var errDistrusted = errors.New("can be changed by others than root")
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# deps.sh [build|demo|test|bench]...: installs the Debian packages that these need, where missing.
+# deps.sh [build|demo|test|bench|machine]...: installs the Debian packages that these need, where missing.
 # Takes the mirror that the machine already uses. Does nothing, and needs no root, where nothing is missing.
 set -euo pipefail
 
 build=(gcc libc6-dev make git pkg-config libgtk-3-dev libayatana-appindicator3-dev)
 demo=(xvfb xauth xdotool xfwm4 xfce4-panel dunst i3lock dbus dbus-x11 libnotify-bin imagemagick x11-utils x11-xserver-utils
 	fonts-dejavu-core adwaita-icon-theme libglib2.0-bin procps)
-test=(patchelf xclip tigervnc-standalone-server openssh-client xss-lock xfce4-notifyd xsecurelock dbus-user-session mmdebstrap systemd-container strace python3-dbus python3-gi python3-jsonschema python3-yaml libxml2-utils rsyslog rsyslog-gnutls rsyslog-openssl)
+test=(patchelf xclip tigervnc-standalone-server openssh-client xss-lock xfce4-notifyd xsecurelock dbus-user-session mmdebstrap systemd-container strace python3-dbus python3-gi python3-jsonschema python3-yaml python3-prometheus-client libxml2-utils rsyslog rsyslog-gnutls rsyslog-openssl)
 bench=(xautolock xss-lock swayidle sway wtype)
+machine=(qemu-system-x86 seabios e2fsprogs mmdebstrap)
 
 # What no package of Debian holds goes into a cache: the FHIR validator, and a receiver of OpenTelemetry.
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/stepaway-test
@@ -50,7 +51,8 @@ for set in "${@:-build}"; do
 		command -v npm >/dev/null || want+=(nodejs npm)
 		;;
 	bench) want+=("${bench[@]}") ;;
-	*) echo "deps: no set called '$set' (build, demo, test, bench)" >&2; exit 2 ;;
+	machine) want+=("${machine[@]}") ;;
+	*) echo "deps: no set called '$set' (build, demo, test, bench, machine)" >&2; exit 2 ;;
 	esac
 done
 

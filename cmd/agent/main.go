@@ -20,6 +20,7 @@ func main() {
 	os.Exit(cmdline.Program{Name: self, About: "secures a workstation when its user steps away", Verbs: []cmdline.Verb{
 		{Name: "run", Line: "enforce; under the service manager or in front", Run: run},
 		{Name: "status", Line: "sessions, deadlines, where input is read and why", Run: status},
+		{Name: "doctor", Line: "what keeps this workstation from being locked, and what to do", Run: diagnose},
 		policyVerb,
 		stateVerb,
 		{Name: "install", Line: "register the service on this machine", Run: install},

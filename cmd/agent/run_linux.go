@@ -105,7 +105,7 @@ func (a *agent) run(ctx context.Context) error {
 		Ladder: ladder, Outbox: outbox, Policy: first, Policies: policies, Sleeps: a.sleeps(ctx),
 		Saved: store.Load(), Save: store.Save, Warn: a.warnTerminal, Tray: a.trays(ctx, ladder),
 		Courier: a.courierAllowed(), Version: cmdline.Version(version), Boot: boot, Promise: a.promise(), Log: a.log,
-		TrayIn: a.trayIn(), Alive: alive, AliveEvery: sdnotify.Watchdog(),
+		Publish: a.publish(ctx.Done()), TrayIn: a.trayIn(), Alive: alive, AliveEvery: sdnotify.Watchdog(),
 	})
 	return a.serve(ctx, e, outbox)
 }

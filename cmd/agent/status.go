@@ -11,15 +11,20 @@ import (
 
 	"stepaway/cmdline"
 	"stepaway/link"
+	"stepaway/metrics"
 )
 
 func status(_ context.Context, args []string) error {
 	f := flags("status", "Prints the sessions that the agent guards: a user sees his own, root sees all.")
 	asJSON := f.Bool("json", false, "print JSON")
+	asMetrics := f.Bool("prometheus", false, "print the metrics that the agent also writes to a file, see docs/operate.md")
 	state := f.String("state", "", "state `DIR` of an agent that was started with one")
 	session := f.Bool("session", false, "ask the agent of run --session")
 	if _, err := cmdline.Parse(f, args); err != nil {
 		return err
+	}
+	if *asJSON && *asMetrics {
+		return cmdline.Wrong(f, "--json and --prometheus exclude one another")
 	}
 	p := systemPaths("", *state)
 	if *session {
@@ -32,8 +37,12 @@ func status(_ context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if *asJSON {
+	switch {
+	case *asJSON:
 		return printJSON(st)
+	case *asMetrics:
+		_, err := fmt.Print(metrics.Text(st, time.Now()))
+		return err
 	}
 	return printStatus(st)
 }

@@ -1,0 +1,63 @@
+package enforce
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"stepaway/audit"
+	"stepaway/link"
+)
+
+// publishEvery is how often the status is published at most. It is done when the loop is awake for something else, which it is
+// at least as often, so that nothing wakes up for it.
+const publishEvery = time.Minute
+
+func (e *Enforcer) publish(now Instant) {
+	if e.o.Publish == nil || e.told != 0 && now < e.told+publishEvery {
+		return
+	}
+	e.told = now
+	e.o.Publish(e.status(link.Peer{}))
+}
+
+// totals count what was recorded since the start.
+type totals struct{ link.Totals }
+
+func (t *totals) count(ev audit.Event) {
+	if t.Events == nil {
+		t.Events, t.Late = map[audit.Type]uint64{}, make([]uint64, len(link.LateBounds)+1)
+	}
+	t.Events[ev.Type]++
+	if ev.Type != audit.LockProved && ev.Type != audit.SignoutDone || ev.Facts == nil {
+		return
+	}
+	t.LastLockMS = ev.BootMS
+	rung, proof := string(ev.Facts.Rung), string(ev.Facts.Proof)
+	at := slices.IndexFunc(t.Locks, func(l link.LockTotal) bool { return l.Rung == rung && l.Proof == proof })
+	if at < 0 {
+		at, t.Locks = len(t.Locks), append(t.Locks, link.LockTotal{Rung: rung, Proof: proof})
+	}
+	t.Locks[at].N++
+	if late := ev.Facts.LateMS; late != nil {
+		t.late(*late)
+	}
+}
+
+// late counts a lock by how long after its deadline it was proved.
+func (t *totals) late(ms int64) {
+	at := slices.IndexFunc(link.LateBounds, func(b time.Duration) bool { return ms <= b.Milliseconds() })
+	if at < 0 {
+		at = len(link.LateBounds)
+	}
+	t.Late[at]++
+	t.LateSumMS += ms
+	t.LateMaxMS = max(t.LateMaxMS, ms)
+}
+
+// copy is for who reads it on another goroutine.
+func (t *totals) copy() *link.Totals {
+	c := t.Totals
+	c.Events, c.Locks, c.Late = maps.Clone(c.Events), slices.Clone(c.Locks), slices.Clone(c.Late)
+	return &c
+}
