@@ -5,20 +5,30 @@ SHELL := /bin/bash
 
 VERSION := $(or $(patsubst v%,%,$(shell git -c safe.directory='*' describe --tags --match 'v*' 2>/dev/null)),0.1.0-dev)
 # The version is given by hand, so that a build does not depend on who owns the checkout.
-GOBUILD := go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)"
+LDFLAGS := -s -w -X main.version=$(VERSION)
+GOBUILD := go build -trimpath -buildvcs=false
+BIN     ?= bin
+DIST    ?= dist
 STATIC  := agent courier collector
 
-.PHONY: build windows deps lint test run bench shots clean help
+.PHONY: build windows deb deps lint test test-machine run bench shots clean help
 
 build: ## the four programs for this system, in bin/
-	@mkdir -p bin
-	@for p in $(STATIC); do echo "build bin/stepaway-$$p"; CGO_ENABLED=0 $(GOBUILD) -o bin/stepaway-$$p ./cmd/$$p; done
-	@echo "build bin/stepaway-tray"; CGO_ENABLED=1 $(GOBUILD) -o bin/stepaway-tray ./cmd/tray
+	@mkdir -p $(BIN)
+	@for p in $(STATIC); do echo "build $(BIN)/stepaway-$$p"; CGO_ENABLED=0 $(GOBUILD) -ldflags "$(LDFLAGS)" -o $(BIN)/stepaway-$$p ./cmd/$$p; done
+	@echo "build $(BIN)/stepaway-tray"; CGO_ENABLED=1 CGO_CFLAGS="-O2 -D_FORTIFY_SOURCE=2" $(GOBUILD) -buildmode=pie \
+		-ldflags "$(LDFLAGS) -bindnow" -o $(BIN)/stepaway-tray ./cmd/tray
 
 windows: ## the programs for Windows, in bin/windows/
 	@mkdir -p bin/windows
 	@for p in $(STATIC) tray; do echo "build bin/windows/stepaway-$$p.exe"; \
-		GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GOBUILD) -o bin/windows/stepaway-$$p.exe ./cmd/$$p; done
+		GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GOBUILD) -ldflags "$(LDFLAGS)" -o bin/windows/stepaway-$$p.exe ./cmd/$$p; done
+
+# SOURCE_DATE_EPOCH, by default the time of the last commit, is all that the packages know of time. STEPAWAY_SIGNING_KEY
+# names the OpenSSH key that signs the check sums.
+deb: build ## the Debian packages, what is in them, and their check sums, in dist/
+	@go run ./packaging/release -bin $(BIN) -out $(DIST) -version $(VERSION) \
+		-epoch $${SOURCE_DATE_EPOCH:-$$(git -c safe.directory='*' log -1 --format=%ct)}
 
 deps: ## installs the Debian packages that building and testing need, where missing
 	@test/deps.sh build demo test bench
@@ -28,6 +38,10 @@ lint: ## gofmt, vet and staticcheck for Linux and Windows, and no path or host o
 
 test: ## deps, build, lint and every test; ends with a summary
 	@test/all.sh
+
+test-machine: ## every step of a shift on a whole machine: Debian with XFCE in QEMU; pictures in out/machine/
+	@test/deps.sh build machine
+	@go test -tags machine -count=1 -timeout 30m -v ./test/vm
 
 run: ## the demonstration: warning, Continue, lock, record at the collector, within 90 seconds
 	@test/deps.sh build demo
@@ -48,4 +62,4 @@ clean: ## removes bin/, dist/ and out/
 	rm -rf bin dist out
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 21

@@ -4,9 +4,11 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"stepaway/audit"
@@ -18,8 +20,8 @@ import (
 // enrolling is what `enroll` was asked for.
 type enrolling struct {
 	courier.EnrollOptions
-	dir, token string
-	own        courier.Own
+	dir, token, tokenFile string
+	own                   courier.Own
 }
 
 func enroll(_ context.Context, args []string) error {
@@ -32,6 +34,7 @@ the courier's account.`)
 	dir := stateFlag(fl)
 	fl.StringVar(&e.URL, "collector", "", "`https://HOST:PORT` of the collector; may be left out if the token has it")
 	fl.StringVar(&e.token, "token", "", "the `token`")
+	fl.StringVar(&e.tokenFile, "token-file", "", "`file` that holds the token, instead of --token")
 	fl.StringVar(&e.CA, "ca", "", "`file` with the CA of the collector's certificate; not needed with a token unless the site's own PKI issued it")
 	fl.StringVar(&e.own.Cert, "cert", "", "`file` with this device's certificate, and what leads to its CA")
 	fl.StringVar(&e.own.Key, "key", "", "`file` with its key")
@@ -42,6 +45,9 @@ the courier's account.`)
 		return err
 	}
 	e.dir = *dir
+	if err := e.readToken(fl); err != nil {
+		return err
+	}
 	device, err := e.run(fl)
 	if err != nil {
 		return err
@@ -50,6 +56,29 @@ the courier's account.`)
 		return fmt.Errorf("enrolled, but the courier's account cannot read it: %w", err)
 	}
 	fmt.Printf("enrolled as %s at %s\n", device, e.URL)
+	return nil
+}
+
+// readToken takes the token from its file.
+func (e *enrolling) readToken(fl *flag.FlagSet) error {
+	switch {
+	case e.tokenFile == "":
+		return nil
+	case e.token != "":
+		return cmdline.Wrong(fl, "--token-file takes the place of --token")
+	}
+	f, err := os.Open(e.tokenFile)
+	if err != nil {
+		return fmt.Errorf("read the token: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, 64<<10))
+	if err != nil {
+		return fmt.Errorf("read the token: %w", err)
+	}
+	if e.token = strings.TrimSpace(string(b)); e.token == "" {
+		return fmt.Errorf("read the token: %s is empty", e.tokenFile)
+	}
 	return nil
 }
 
