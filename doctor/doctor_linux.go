@@ -30,6 +30,7 @@ type Finding struct {
 type check struct {
 	id    string
 	about string // for the documentation: what it looks at
+	means string // and what it means if that is not as it should be
 	look  func(context.Context, *Machine) []Finding
 }
 

@@ -57,7 +57,7 @@ func (o outcome) fails(t *testing.T, line []string, code int, want ...string) {
 
 // commands are all there are, with the least that they need.
 var commands = [][]string{
-	{"agent", "run"}, {"agent", "status"}, {"agent", "policy"}, {"agent", "policy", "show"}, {"agent", "policy", "check"},
+	{"agent", "run"}, {"agent", "status"}, {"agent", "doctor"}, {"agent", "policy"}, {"agent", "policy", "show"}, {"agent", "policy", "check"},
 	{"agent", "policy", "diff"}, {"agent", "policy", "schema"}, {"agent", "policy", "sign"}, {"agent", "policy", "approve"},
 	{"agent", "policy", "sign"}, {"agent", "policy", "approve"},
 	{"agent", "state"}, {"agent", "state", "show"}, {"agent", "state", "approve"}, {"agent", "install"}, {"agent", "uninstall"}, {"agent", "version"},
