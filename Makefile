@@ -11,7 +11,7 @@ BIN     ?= bin
 DIST    ?= dist
 STATIC  := agent courier collector
 
-.PHONY: build windows deb deps lint test test-machine run bench shots clean help
+.PHONY: build windows deb deps lint test test-machine run bench bench-store torture shots clean help
 
 build: ## the four programs for this system, in bin/
 	@mkdir -p $(BIN)
@@ -52,6 +52,14 @@ bench: ## Stepaway beside xautolock, xss-lock and swayidle; about ten minutes (B
 	@test/deps.sh build demo bench
 	@$(MAKE) --no-print-directory build
 	@go run ./test/bench
+
+bench-store: ## the collector with SQLite, with PostgreSQL and with no store, in one run, as ratios
+	@test/deps.sh build test
+	@go run ./test/bench -only store -others
+
+torture: ## collectors killed 50 times under load on both stores; some minutes
+	@test/deps.sh build test
+	@go test -count=1 -timeout 60m -v ./test/store -kills 50
 
 shots: ## makes the README's pictures anew, in docs/img/
 	@test/deps.sh build demo

@@ -32,7 +32,7 @@ func main() {
 	minutes := flag.Float64("minutes", minutesFromEnvironment(), "minutes without input, and as many with input")
 	deadlines := flag.Int("deadlines", 200, "deadlines to measure of each program")
 	others := flag.Bool("others", false, "measure the other programs only")
-	only := flag.String("only", "late,cost,spool", "what to measure")
+	only := flag.String("only", "late,cost,spool,store", "what to measure")
 	flag.Parse()
 	b := bench{out: *out, deadlines: max(*deadlines, 1), span: time.Duration(*minutes * float64(time.Minute))}
 	exit(b.run(*bin, *only, *others))
@@ -85,6 +85,9 @@ func (b *bench) run(bin, only string, others bool) error {
 	}
 	if strings.Contains(only, "spool") {
 		bad += spoolReport(b.out)
+	}
+	if strings.Contains(only, "store") {
+		bad += storeReport(b.out)
 	}
 	if bad > 0 {
 		return fmt.Errorf("%d of our own figures could not be measured", bad)

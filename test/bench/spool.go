@@ -42,6 +42,30 @@ func spoolReport(out string) (bad int) {
 	return save(out, "spool", results)
 }
 
+// storeReport runs the collector's own benchmark: couriers over mutual TLS into SQLite, into PostgreSQL and into nothing.
+func storeReport(out string) (bad int) {
+	fmt.Println("\nCollector: devices empty their spools into each store, and into none, on the same processors ...")
+	cmd := exec.Command("go", "test", "-tags", "storeless", "-run", "^$", "-bench", "^BenchmarkStores$", "-benchtime", "1x", "./collector")
+	var b bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &b, os.Stderr
+	if err := cmd.Run(); err != nil {
+		fmt.Printf("NOT MEASURED: go test -bench in ./collector: %v\n%s", err, b.String())
+		return 1
+	}
+	results := benchLines(b.String())
+	if len(results) != 1 {
+		fmt.Println("NOT MEASURED: ./collector has no benchmark called Stores")
+		return 1
+	}
+	f := results[0].Figures
+	t := table("store\tevents/s\tof none\tbatch p50 ms\tp99 ms")
+	for _, name := range []string{"none", "sqlite", "postgres"} {
+		fmt.Fprintf(t, "%s\t%.0f\t%.2f\t%.0f\t%.0f\n", name, f[name+"-events/s"], f[name+"-ratio"], f[name+"-p50-ms"], f[name+"-p99-ms"])
+	}
+	t.Flush()
+	return save(out, "store", results)
+}
+
 // benchLines reads the lines that `go test -bench` prints.
 func benchLines(text string) (list []appendCost) {
 	for line := range strings.Lines(text) {
