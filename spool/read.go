@@ -14,29 +14,32 @@ import (
 // Next answers the events after a number, in order: at most max of them and, the first one aside, at most
 // maxBytes of bodies. Each is checked to continue the one before it. After a number below the freed position it
 // begins there.
-func (s *Spool) Next(after uint64, max, maxBytes int) ([]audit.Record, error) {
+func (s *Spool) Next(after uint64, max, maxBytes int) (rs []audit.Record, err error) {
+	err = s.view(func(tx *bolt.Tx) (err error) {
+		rs, err = next(tx, after, max, maxBytes)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the spool after %d: %w", after, err)
+	}
+	return rs, nil
+}
+
+// view reads the file, which may be damaged.
+func (s *Spool) view(f func(*bolt.Tx) error) error {
 	if s.bad.Load() {
-		return nil, ErrDamaged
+		return ErrDamaged
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var rs []audit.Record
-	err := guard(func() error {
-		return s.db.View(func(tx *bolt.Tx) (err error) {
-			rs, err = next(tx, after, max, maxBytes)
-			return err
-		})
-	})
+	err := guard(func() error { return s.db.View(f) })
 	if errors.Is(err, ErrDamaged) {
 		s.bad.Store(true)
 	}
 	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 		err = ErrClosed
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read the spool after %d: %w", after, err)
-	}
-	return rs, nil
+	return err
 }
 
 // next goes by the state in the file: the one in memory may be older by a commit.

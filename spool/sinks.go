@@ -3,15 +3,38 @@ package spool
 import (
 	"fmt"
 	"maps"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
 
 	"stepaway/audit"
 )
 
-// Passed says that a sink, one of Options.Sinks, has every event up to last. An event leaves the spool when the collector,
-// if there is one, and every sink have it.
-func (s *Spool) Passed(sink string, last uint64) error {
+// NextFor answers the events that a sink has not got, as Next does, and the epoch that they are of.
+func (s *Spool) NextFor(sink string, max, maxBytes int) (rs []audit.Record, epoch string, err error) {
+	err = s.view(func(tx *bolt.Tx) (err error) {
+		x := &txn{meta: tx.Bucket(metaBucket)}
+		if err := x.read(); err != nil {
+			return err
+		}
+		epoch = x.st.Epoch
+		rs, err = next(tx, x.st.Sinks[sink], max, maxBytes)
+		return err
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("read the spool for sink %s: %w", sink, err)
+	}
+	return rs, epoch, nil
+}
+
+// Passed says that a sink, one of Options.Sinks, has every event of an epoch up to last. An event leaves the spool when the
+// collector, if there is one, and every sink have it. Of an epoch that has ended nothing is noted.
+func (s *Spool) Passed(sink, epoch string, last uint64) error {
 	more := false
 	step := func(x *txn) (err error) {
+		if x.st.Epoch != epoch {
+			return nil
+		}
 		if err := x.passed(sink, last); err != nil {
 			return err
 		}
@@ -52,12 +75,20 @@ func (x *txn) moveSink(sink string, to uint64) {
 // settleSinks drops the positions of sinks that are no more; a new one begins with what is still there.
 func (x *txn) settleSinks() {
 	now := map[string]uint64{}
-	for _, name := range x.o.Sinks {
+	for _, name := range x.sinks() {
 		now[name] = max(x.st.Sinks[name], x.st.Freed)
 	}
 	if !maps.Equal(now, x.st.Sinks) {
 		x.st.Sinks, x.dirty = now, true
 	}
+}
+
+// sinks are those of the options, or those of the file where they are not known.
+func (x *txn) sinks() []string {
+	if x.o.KeepSinks {
+		return slices.Sorted(maps.Keys(x.st.Sinks))
+	}
+	return x.o.Sinks
 }
 
 // everyoneHas is the last number that nobody waits for. Where no collector is known and none has acknowledged anything,
@@ -128,7 +159,7 @@ func (x *txn) makeRoom() error {
 
 // miss tells, for each sink that has not got everything up to a number, that it never will.
 func (x *txn) miss(to uint64, why audit.Label) error {
-	for _, name := range x.o.Sinks {
+	for _, name := range x.sinks() {
 		had := x.st.Sinks[name]
 		if had >= to {
 			continue
@@ -143,7 +174,7 @@ func (x *txn) miss(to uint64, why audit.Label) error {
 
 // missing answers the events that tell what each sink has not got of an epoch that ends, up to a number.
 func (x *txn) missing(to uint64) (es []audit.Event) {
-	for _, name := range x.o.Sinks {
+	for _, name := range x.sinks() {
 		if had, known := x.st.Sinks[name]; known && had < to {
 			es = append(es, x.missed(name, had+1, to, "epoch"))
 		}

@@ -39,7 +39,7 @@ func ackTo(t testing.TB, s *Spool, last uint64) {
 
 func pass(t testing.TB, s *Spool, sink string, last uint64) {
 	t.Helper()
-	if err := s.Passed(sink, last); err != nil {
+	if err := s.Passed(sink, s.State().Epoch, last); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -82,8 +82,8 @@ func TestAnEventStaysUntilEveryoneHasIt(t *testing.T) {
 	if st := s.State(); len(st.Sinks) != 2 || st.Sinks["new"] != 80 || st.Sinks["fast"] != 100 || len(st.Missed) != 0 {
 		t.Errorf("%+v", st)
 	}
-	wantErr(t, s.Passed("slow", 90), ErrAck)
-	wantErr(t, s.Passed("new", 101), ErrAck)
+	wantErr(t, s.Passed("slow", s.State().Epoch, 90), ErrAck)
+	wantErr(t, s.Passed("new", s.State().Epoch, 101), ErrAck)
 }
 
 // TestSinksWithoutACollector: they alone decide what is freed; with a collector later a new epoch has what is left, and no
@@ -169,7 +169,14 @@ func TestAnEpochThatEndsTellsWhatASinkMissed(t *testing.T) {
 	ackTo(t, s, 7)
 	pass(t, s, "siem", 4)
 	old := s.State().Epoch
+	rs, epoch, err := s.NextFor("siem", 100, 1<<20)
+	if err != nil || epoch != old || len(rs) != 6 || rs[0].Seq != 5 {
+		t.Fatalf("%d events of %s: %v", len(rs), epoch, err)
+	}
 	if err := s.Fork("fork"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Passed("siem", old, 3); err != nil { // of the epoch before
 		t.Fatal(err)
 	}
 	wantWords(t, s, fmt.Sprintf("spool.rollback ref=%s 8-10 count=3 fork", old), fmt.Sprintf("spool.gap ref=%s 5-7 count=3 epoch", old),
@@ -193,7 +200,7 @@ func TestReadersBesideAcks(t *testing.T) {
 						err = fmt.Errorf("%d after %d", rs[0].Seq, at)
 					}
 					at = rs[len(rs)-1].Seq
-					err = errors.Join(err, s.Passed(sink, at))
+					err = errors.Join(err, s.Passed(sink, s.State().Epoch, at))
 				}
 				if err != nil {
 					t.Error(err)
@@ -208,6 +215,25 @@ func TestReadersBesideAcks(t *testing.T) {
 	wg.Wait()
 	if st := s.State(); st.Freed != most {
 		t.Errorf("freed %d of %d", st.Freed, most)
+	}
+}
+
+// TestSinksThatAreNotKnownNow go on where they were.
+func TestSinksThatAreNotKnownNow(t *testing.T) {
+	dir := memory(t)
+	s, _ := open(t, dir, Options{Bound: "site", Sinks: []string{"a", "b"}})
+	mustAppend(t, s, events("a", 1, 10)...)
+	pass(t, s, "a", 3)
+	closeSpool(t, s)
+	s, _ = open(t, dir, Options{Bound: "site", KeepSinks: true})
+	ackAll(t, s)
+	if st := s.State(); st.Freed != 0 || len(st.Sinks) != 2 || st.Sinks["a"] != 3 {
+		t.Errorf("%+v", st)
+	}
+	closeSpool(t, s)
+	s, _ = open(t, dir, Options{Bound: "other", KeepSinks: true})
+	if st := s.State(); len(st.Sinks) != 2 || st.Missed["a"] != 7 || st.Missed["b"] != 10 {
+		t.Errorf("%+v", st)
 	}
 }
 

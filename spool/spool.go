@@ -50,6 +50,7 @@ type Options struct {
 	Bound              string                       // whom the epoch is for: another one begins a new epoch
 	Keep               bool                         // device and collector are not known now: those of the epoch go on
 	Sinks              []string                     // who else must have an event before it is deleted: see Passed
+	KeepSinks          bool                         // the sinks are not known now: those of the file go on
 	MaxBytes           int64                        // size of the file; DefaultMaxBytes if 0
 	CompactOver        int64                        // a drained file larger than this is rewritten; 16 MiB if 0
 	Stamp              func(audit.Type) audit.Event // makes an event of the spool's own; the wall clock alone if nil

@@ -103,9 +103,12 @@ func (x *txn) newEpoch() {
 	var id [8]byte
 	rand.Read(id[:])
 	x.st.Previous, x.st.Bound, x.st.Device = x.st.Epoch, x.o.Bound, x.o.Device
+	names := x.sinks()
 	x.st.State = State{Epoch: hex.EncodeToString(id[:]), HeadHash: audit.Zero, AckedHash: audit.Zero, FreedHash: audit.Zero,
-		Missed: x.st.Missed}
-	x.settleSinks()
+		Sinks: map[string]uint64{}, Missed: x.st.Missed}
+	for _, name := range names {
+		x.st.Sinks[name] = 0
+	}
 	x.dirty = true
 }
 
