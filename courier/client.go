@@ -153,7 +153,7 @@ func newHTTP(timeout time.Duration, proxy *url.URL, config *tls.Config) *http.Cl
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			Proxy:                  nil, // none from the environment: tunnel has the policy's
-			DialContext:            tunnel{proxy, timeout}.dial,
+			DialContext:            tunnel{proxy: proxy, timeout: timeout}.dial,
 			TLSClientConfig:        config,
 			TLSHandshakeTimeout:    timeout,
 			ResponseHeaderTimeout:  timeout,

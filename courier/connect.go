@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 type tunnel struct {
 	proxy   *url.URL // nil: none
 	timeout time.Duration
+	roots   *x509.CertPool // for an https proxy; nil: the system's
 }
 
 // parseProxy takes http://HOST:PORT and https://HOST:PORT and nothing more.
@@ -69,7 +71,7 @@ func (t tunnel) reach(ctx context.Context, d *net.Dialer) (net.Conn, error) {
 	if err != nil || t.proxy.Scheme == "http" {
 		return c, err
 	}
-	s := tls.Client(c, &tls.Config{ServerName: t.proxy.Hostname(), MinVersion: tls.VersionTLS12})
+	s := tls.Client(c, &tls.Config{ServerName: t.proxy.Hostname(), MinVersion: tls.VersionTLS12, RootCAs: t.roots})
 	return s, s.HandshakeContext(ctx)
 }
 

@@ -34,7 +34,7 @@ func (c *Courier) deliver(ctx context.Context, end context.CancelCauseFunc) {
 	var renewal, probed time.Time
 	lapsed := false // tried to renew since the collector said so
 	for ctx.Err() == nil {
-		if now := time.Now(); now.After(renewal) {
+		if now := time.Now(); !now.Before(renewal) {
 			c.renew(ctx)
 			renewal = now.Add(jittered(c.o.RenewRetry))
 		}

@@ -101,6 +101,11 @@ func (ca *testCA) issue(t testing.TB, change func(*x509.Certificate)) tls.Certif
 	return tls.Certificate{Certificate: append([][]byte{leaf.Raw}, ca.more...), PrivateKey: key, Leaf: leaf}
 }
 
+// named makes it a certificate for a name alone.
+func named(name string) func(*x509.Certificate) {
+	return func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{name} }
+}
+
 func (ca *testCA) pool() *x509.CertPool {
 	p := x509.NewCertPool()
 	p.AddCert(ca.cert)
