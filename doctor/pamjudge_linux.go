@@ -183,7 +183,7 @@ func (a at) after(rules []rule, i int, v answer) (at, int) {
 	case act > 0:
 		return a.skip(rules, i, act)
 	case act == actOK || act == actDone:
-		if (a.mood == 0 || a.mood == 1 && a.success) && v.value != "ignore" {
+		if a.mood == 0 || a.mood == 1 && a.success {
 			if a.mood == 0 {
 				a.by = i
 			}
