@@ -3,7 +3,6 @@ package collector
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -185,6 +184,3 @@ func (p *postgres) removeMonth(x *tx, before time.Time, seal sealer) (n int64, m
 	}
 	return n, len(months) > 1, nil
 }
-
-// errNoPostgres is the error of what only the embedded store does.
-var errNoPostgres = errors.New("the store is PostgreSQL: use its own tools (pg_dump, pg_basebackup)")

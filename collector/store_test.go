@@ -307,16 +307,16 @@ func checkReadingSeesOneMoment(t *testing.T, s *site) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	for i := range 4 {
-		c := newChain(t, audit.Label(fmt.Sprintf("ws-%d", i)), "00000000000000aa", 2000)
+		c := newChain(t, audit.Label(fmt.Sprintf("ws-%d", i)), "00000000000000aa", 800)
 		all.Go(func() {
-			for n := 1; n <= 2000 && ctx.Err() == nil; n += 5 {
+			for n := 1; n <= 800 && ctx.Err() == nil; n += 5 {
 				if _, err := s.store.Take(context.Background(), c.arrival(n, n+4, time.Now())); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
-	for range 10 {
+	for range 5 {
 		s.verified(t)
 	}
 	cancel()
