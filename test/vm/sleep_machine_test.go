@@ -1,0 +1,82 @@
+//go:build linux && machine
+
+package vm
+
+import (
+	"encoding/json"
+	"time"
+
+	"stepaway/audit"
+	"stepaway/test/vm/wire"
+)
+
+// sleeping runs what puts the machine to sleep, and returns when it slept.
+func (w *ward) sleeping(args ...string) (from, to time.Duration) {
+	w.t.Helper()
+	said := make(chan wire.Answer, 1)
+	go func() { said <- w.Try(4*time.Minute, nil, "/payload/guest", "slept") }()
+	time.Sleep(time.Second)
+	woken := w.Heard("WAKEUP")
+	w.must(args...)
+	w.until("the machine to wake up", func() bool { return w.Heard("WAKEUP") > woken })
+	a := <-said
+	var s wire.Slept
+	if err := json.Unmarshal(a.Out, &s); err != nil {
+		w.t.Fatalf("when the machine slept: %v: %s%s", err, a.Out, a.Err)
+	}
+	return time.Duration(s.From) * time.Millisecond, time.Duration(s.To) * time.Millisecond
+}
+
+// sleepsLocked: asked by logind, the machine is locked before it sleeps.
+func (w *ward) sleepsLocked() {
+	w.asNurse("gsettings", "set", "apps.light-locker", "lock-on-suspend", "false") // it is ours that is looked at
+	w.rule(calm)
+	since := w.touch()
+	w.must("rtcwake", "-m", "no", "-s", "45")
+	from, to := w.sleeping("systemctl", "suspend")
+	w.await(since, audit.PowerSuspend)
+	requested := w.await(since, audit.LockRequested, "reason=policy")
+	proved := w.await(since, audit.LockProved, "proof=greeter")
+	if at(proved) > from {
+		w.t.Errorf("locked at %v, asleep from %v", at(proved), from)
+	}
+	if !w.status().Sessions[0].Readable {
+		w.t.Error("input cannot be read after sleep")
+	}
+	w.step("suspend: locked %v before sleep, %v after it was asked for; slept %v", from-at(proved), at(proved)-at(requested), to-from)
+	w.Shot("after-suspend")
+	w.open()
+}
+
+// sleepsAcrossADeadline: put to sleep behind logind's back, the machine is locked when it is back.
+func (w *ward) sleepsAcrossADeadline() {
+	w.under(brisk)
+	last := w.touch()
+	from, to := w.sleeping("sh", "-c", "rtcwake -m mem -s 35 >/dev/null 2>&1 &")
+	requested := w.await(last, audit.LockRequested, "reason=idle")
+	proved := w.await(last, audit.LockProved, "proof=greeter")
+	if from > last+limit {
+		w.t.Errorf("asleep %v after the last input: the deadline was over", from-last)
+	}
+	if late := at(requested) - to; late > time.Second {
+		w.t.Errorf("asked for a lock %v after the machine was back", late)
+	}
+	w.step("rtcwake: slept %v, %v past the deadline; asked for a lock %v after it was back, proved %v after", to-from, to-last-limit,
+		at(requested)-to, at(proved)-to)
+	w.Shot("after-rtcwake")
+	w.open()
+}
+
+// clockIsSet: no deadline looks at the wall clock.
+func (w *ward) clockIsSet() {
+	for _, by := range []string{"+5 hours", "-9 hours", "+4 hours"} { // and so back
+		w.under(brisk)
+		last := w.touch()
+		w.must("date", "-s", by)
+		e := w.onTime(last, promptly)
+		w.await(last, audit.LockProved, "proof=greeter")
+		w.await(last, audit.ClockJump)
+		w.step("date -s %q: asked for a lock %v after the last key", by, at(e)-last)
+		w.open()
+	}
+}
