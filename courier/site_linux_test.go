@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,12 +29,31 @@ type site struct {
 	data    string
 	address string
 	cmd     *exec.Cmd
+	log     *logged
+}
+
+// logged is what a process has written so far.
+type logged struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 func newSite(t testing.TB) *site {
 	t.Helper()
 	dir := t.TempDir()
-	s := &site{t: t, program: filepath.Join(dir, "stepaway-collector"), data: filepath.Join(dir, "data")}
+	s := &site{t: t, program: filepath.Join(dir, "stepaway-collector"), data: filepath.Join(dir, "data"), log: new(logged)}
 	if out, err := exec.Command("go", "build", "-o", s.program, "stepaway/cmd/collector").CombinedOutput(); err != nil {
 		t.Fatalf("build the collector: %v\n%s", err, out)
 	}
@@ -62,6 +82,7 @@ func (s *site) tool(args ...string) string {
 func (s *site) serve() {
 	s.t.Helper()
 	s.cmd = exec.Command(s.program, "serve", "--data", s.data, "--listen", s.address)
+	s.cmd.Stderr = s.log
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
