@@ -2,7 +2,6 @@ package collector
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -37,10 +36,11 @@ type move struct {
 // served is how long one collector serves a sink without renewing that.
 const served = 2 * time.Minute
 
-// Feed makes the source of a sink. A sink that the store has never heard of begins with everything that is held, or, if it
+// Feed makes the source of a sink for a holder, whose name is that of one collector process and the same after it was started
+// again. A sink that the store has never heard of begins with everything that is held, or, if it
 // is fresh, with what comes from now on.
-func (s *Store) Feed(sink string, fresh bool) *Feed {
-	return &Feed{store: s, sink: sink, holder: rand.Text(), fresh: fresh, now: time.Now}
+func (s *Store) Feed(sink, holder string, fresh bool) *Feed {
+	return &Feed{store: s, sink: sink, holder: holder, fresh: fresh, now: time.Now}
 }
 
 // Next answers events that the sink has not got; none while another collector serves it.

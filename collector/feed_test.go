@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"testing"
 	"time"
 
 	"stepaway/audit"
+	"stepaway/uplink"
 )
 
 // drain reads a feed to its end in steps and answers what came, as DEVICE/EPOCH/SEQ, each once and in order of its epoch.
@@ -65,7 +68,7 @@ func checkFeed(t *testing.T, s *site) {
 	}
 	second := newChain(t, "ws-03", "00000000000000bb", 10)
 	s.take(t, second, 1, 10, now.Add(time.Second), 10)
-	a, b := s.store.Feed("a", false), s.store.Feed("b", false)
+	a, b := s.store.Feed("a", "one", false), s.store.Feed("b", "one", false)
 	got := drain(t, a, 7)
 	once(t, got, 12*40+10)
 	rs, err := b.Next(context.Background(), 100) // handed over and not noted: the process ends here
@@ -79,7 +82,7 @@ func checkFeed(t *testing.T, s *site) {
 	once(t, append(got, drain(t, a, 500)...), 12*60+10)
 	other := s.open(t)
 	defer other.Close()
-	b2 := other.Feed("b", false)
+	b2 := other.Feed("b", "two", false)
 	if rs, err := b2.Next(context.Background(), 100); err != nil || len(rs) != 0 {
 		t.Errorf("%d events to a collector whose turn it is not: %v", len(rs), err)
 	}
@@ -116,13 +119,13 @@ func TestFeedFromNowOn(t *testing.T) { onEach(t, checkFeedFromNowOn) }
 func checkFeedFromNowOn(t *testing.T, s *site) {
 	c := newChain(t, "ws-1", "00000000000000aa", 30)
 	s.take(t, c, 1, 20, time.Now(), 20)
-	f := s.store.Feed("new", true)
+	f := s.store.Feed("new", "one", true)
 	once(t, drain(t, f, 100), 0)
 	s.take(t, c, 21, 30, time.Now(), 30)
 	if got := drain(t, f, 100); len(got) != 10 || got[0] != "ws-1/00000000000000aa/21" {
 		t.Errorf("%v", got)
 	}
-	once(t, drain(t, s.store.Feed("new2", false), 100), 30)
+	once(t, drain(t, s.store.Feed("new2", "one", false), 100), 30)
 }
 
 func TestFeedPassesWhatWasRemoved(t *testing.T) { onEach(t, checkFeedPassesWhatWasRemoved) }
@@ -141,9 +144,33 @@ func checkFeedPassesWhatWasRemoved(t *testing.T, s *site) {
 	if _, err := s.store.Retain(context.Background(), s.a, rule, time.Now(), true); err != nil {
 		t.Fatal(err)
 	}
-	got := drain(t, s.store.Feed("a", false), 4)
+	got := drain(t, s.store.Feed("a", "one", false), 4)
 	once(t, got, 15+1) // and that something was removed
 	if fed := fedOf(t, s); fed["a"].Missed != 59 || fed["a"].Waiting != 0 {
 		t.Errorf("%+v", fed)
 	}
+}
+
+// TestSinksAreWokenByWhatComes and by nothing else.
+func TestSinksAreWokenByWhatComes(t *testing.T) {
+	s := newSite(t)
+	taken := make(chan struct{}, 10)
+	server := NewServer(s.a, s.store, slog.New(slog.DiscardHandler))
+	server.Taken = func() { taken <- struct{}{} }
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(ctx, l) }()
+	defer func() { cancel(); must(t, <-done) }()
+	s.url = "https://" + l.Addr().String()
+	ws := s.device(t, "ws-1", time.Now())
+	if status, _, err := s.post(ws, uplink.PathEvents, []byte("{}")); err != nil || status < 400 {
+		t.Errorf("%d, %v", status, err)
+	}
+	s.send(t, ws, newChain(t, "ws-1", "00000000000000aa", 5), 1, 5, nil)
+	if len(taken) != 1 {
+		t.Errorf("told %d times of one batch", len(taken))
+	}
+	once(t, drain(t, s.store.Feed("a", "one", false), 100), 5)
 }

@@ -26,6 +26,8 @@ import (
 type Server struct {
 	PKI PKI              // of the site; set before Serve
 	Now func() time.Time // what certificates are judged by; a test sets its own before Serve
+	// Taken is told after every batch that was stored; it must not wait. Set before Serve, or nil.
+	Taken func()
 
 	authority *Authority
 	store     *Store
@@ -91,6 +93,9 @@ func (s *Server) events(r *http.Request, by caller) (any, error) {
 	held, err := s.store.Take(r.Context(), a)
 	if err != nil {
 		return nil, err
+	}
+	if s.Taken != nil {
+		s.Taken()
 	}
 	s.sighted(r.Context(), by, Sighting{Epoch: b.Epoch, Boot: boot, Fork: forked(a.Events, held)})
 	ack := uplink.Ack{Device: by.device, Epoch: b.Epoch, Last: held.Last, Hash: held.Hash}

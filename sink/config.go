@@ -61,6 +61,7 @@ type Spec struct {
 	Form       string   `json:"form,omitempty"`
 	Gzip       bool     `json:"gzip,omitempty"`
 	Enterprise uint32   `json:"enterprise,omitempty"`
+	Fresh      bool     `json:"fresh,omitempty"` // at a collector: begins with what comes, not with what is held
 
 	places map[string]Problem // where each key stands
 }

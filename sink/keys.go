@@ -41,6 +41,7 @@ var keys = map[string]keyRule{
 	"ack":         {want: "close-notify, fin or none", kinds: byTLS, set: func(s *Spec, v string) error { s.Ack = v; return oneOf(v, AckNotify, AckFIN, AckNone) }},
 	"enterprise":  {want: "the site's private enterprise number", kinds: []Kind{Syslog}, set: setEnterprise},
 	"form":        {want: "batch or single", kinds: []Kind{FHIR}, set: func(s *Spec, v string) error { s.Form = v; return oneOf(v, Batch, Single) }},
+	"start":       {want: "all or now", set: func(s *Spec, v string) error { s.Fresh = v == "now"; return oneOf(v, "all", "now") }},
 	"gzip":        {want: "true or false", kinds: []Kind{OTLP}, set: setGzip},
 }
 

@@ -30,6 +30,7 @@ type Options struct {
 
 	RetryMin, RetryMax time.Duration // between tries: 1 s to 5 min
 	Poll               time.Duration // between looks at a source that nobody wakes the loop for: 1 min
+	Calm               time.Duration // least time between two looks at a source that had nothing; 0
 }
 
 // Status is how a sink is.
@@ -105,6 +106,7 @@ func (l *Loop) Run(ctx context.Context) {
 		case err != nil:
 			pause(ctx, l.failed(err), nil)
 		case !some:
+			pause(ctx, l.o.Calm, nil)
 			pause(ctx, l.o.Poll, l.wake)
 		default:
 			l.tries = 0

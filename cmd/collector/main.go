@@ -32,6 +32,7 @@ func main() {
 		{Name: "events", Line: "print events", Run: events},
 		{Name: "verify", Line: "check every event and every chain", Run: verify},
 		{Name: "report", Line: "sum up by device", Run: reportVerb},
+		sinksVerb(),
 		{Name: "retain", Line: "remove events that were kept for long enough", Run: retain},
 		{Name: "backup", Line: "write a copy of the store in the data directory, while it is used", Run: backup},
 		{Name: "restore", Line: "put such a copy back", Run: restore},

@@ -18,6 +18,7 @@ func serve(ctx context.Context, args []string) error {
 	fs := flags("serve", "Takes events from couriers until it is told to stop.")
 	at := placeFlags(fs)
 	address := fs.String("listen", "127.0.0.1:8443", "`address` to listen on; :8443 for every interface")
+	sinks := sinksFlag(fs)
 	keep := fs.String("retain", collector.DefaultRetention, "how long events are kept, such as 6y, 90d or 52560h, or forever; they leave by whole months")
 	var pki collector.PKI
 	fs.StringVar(&pki.Cert, "cert", "", "`file` with a server certificate of the site's own PKI, and what leads to its CA; read again when it changes")
@@ -39,6 +40,10 @@ func serve(ctx context.Context, args []string) error {
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	return withStore(ctx, at, func(a *collector.Authority, s *collector.Store) error {
+		group, err := sinksOf(*sinks, at, s, log)
+		if err != nil {
+			return err
+		}
 		l, err := net.Listen("tcp", *address)
 		if err != nil {
 			return fmt.Errorf("%w; choose another address with --listen", err)
@@ -49,12 +54,18 @@ func serve(ctx context.Context, args []string) error {
 		}
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		var retaining sync.WaitGroup
-		defer retaining.Wait()
-		retaining.Go(func() { s.KeepRetention(ctx, a, rule, log) })
+		var beside sync.WaitGroup
+		defer beside.Wait()
+		if group != nil {
+			beside.Go(func() { group.Run(ctx) })
+		}
+		beside.Go(func() { s.KeepRetention(ctx, a, rule, log) })
 		defer cancel()
 		server := collector.NewServer(a, s, log)
 		server.PKI = pki
+		if group != nil {
+			server.Taken = group.Wake
+		}
 		return server.Serve(ctx, l)
 	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"stepaway/audit"
 	"stepaway/cmdline"
+	"stepaway/sink/encode"
 	"stepaway/spool"
 )
 
@@ -25,7 +26,7 @@ func auditVerb(_ context.Context, args []string) error {
 		case "-h", "-help", "--help", "help":
 			fmt.Print("usage: stepaway-courier audit verify|export [FLAGS]\n\n" +
 				"  verify  check every event that waits on this machine, and the chain that binds them\n" +
-				"  export  print them, as JSON lines or CSV\n")
+				"  export  print them, as JSON lines, DICOM audit messages, FHIR AuditEvents or CSV\n")
 			return nil
 		}
 	}
@@ -93,13 +94,15 @@ func verify(s state) (verified, error) {
 }
 
 // formats of export.
-var formats = map[string]func(io.Writer) sink{
-	"json": func(w io.Writer) sink { return jsonLines{w} },
-	"csv":  newCSV,
+var formats = map[string]func(io.Writer) exporter{
+	"json":  func(w io.Writer) exporter { return jsonLines{w} },
+	"dicom": func(w io.Writer) exporter { return lines{w, encode.DICOM} },
+	"fhir":  func(w io.Writer) exporter { return lines{w, encode.FHIR} },
+	"csv":   newCSV,
 }
 
-// sink writes events in one format.
-type sink interface {
+// exporter writes events in one format.
+type exporter interface {
 	event(audit.Event, audit.Record) error
 	end() error
 }
@@ -107,13 +110,13 @@ type sink interface {
 func auditExport(args []string) error {
 	fl := flags("audit export", "Prints the events that wait on this machine. Works on a copy, so the courier may run.")
 	dir := stateFlag(fl)
-	format := fl.String("format", "json", "`json` (one object a line) or csv")
+	format := fl.String("format", "json", "`json` (one object a line), dicom (one audit message a line), fhir (one AuditEvent a line)\nor csv")
 	if _, err := cmdline.Parse(fl, args); err != nil {
 		return err
 	}
 	open, ok := formats[*format]
 	if !ok {
-		return cmdline.Wrong(fl, "--format %s is not known, json and csv are", *format)
+		return cmdline.Wrong(fl, "--format %.20s is not known, json, dicom, fhir and csv are", *format)
 	}
 	out := bufio.NewWriter(os.Stdout)
 	to := open(out)
@@ -139,3 +142,19 @@ func (j jsonLines) event(_ audit.Event, r audit.Record) error {
 }
 
 func (j jsonLines) end() error { return nil }
+
+// lines prints each event by an encoder, in a line.
+type lines struct {
+	w      io.Writer
+	encode func(encode.Entry) ([]byte, error)
+}
+
+func (l lines) event(e audit.Event, r audit.Record) error {
+	b, err := l.encode(encode.Entry{Event: e, Hash: r.Hash})
+	if err == nil {
+		_, err = l.w.Write(append(b, '\n'))
+	}
+	return err
+}
+
+func (l lines) end() error { return nil }

@@ -17,7 +17,7 @@ var csvHeads = []string{"epoch", "seq", "wall", "synced", "boot_ms", "type", "se
 	"unit", "session", "kind", "uid", "user", "role", "seat", "idle_ms", "late_ms", "limit_ms", "rung", "proof", "attempt",
 	"source", "client", "key", "old", "new", "count", "from", "to", "code", "ref", "run", "n", "agent", "policy", "hash"}
 
-func newCSV(w io.Writer) sink {
+func newCSV(w io.Writer) exporter {
 	c := &csvSink{w: csv.NewWriter(w)}
 	_ = c.w.Write(csvHeads) // an error stays until end
 	return c

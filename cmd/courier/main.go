@@ -28,6 +28,7 @@ func main() {
 		{Name: "run", Line: "keep events and carry them to the collector", Run: run},
 		{Name: "enroll", Line: "make this device known to a collector", Run: enroll},
 		{Name: "audit", Line: "verify or export the events that wait on this machine", Run: auditVerb},
+		sinksVerb(),
 		{Name: "status", Line: "spool and collector", Run: status},
 		cmdline.VersionVerb(self, version),
 	}}.Main(context.Background(), os.Args[1:]))

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"stepaway/link"
 	"stepaway/policy/file"
 	"stepaway/sdnotify"
+	"stepaway/sink"
 	"stepaway/spool"
 )
 
@@ -27,18 +29,20 @@ type running struct {
 	state  state
 	policy string
 	link   string
+	sinks  string
 	log    *slog.Logger
 	ready  bool
 }
 
 // errChanged ends a round because enrolment or policy changed.
-var errChanged = errors.New("enrolment or policy changed")
+var errChanged = errors.New("enrolment, policy or sinks changed")
 
 func run(_ context.Context, args []string) error {
 	fl := flags("run", "Keeps events and carries them to the collector until it is told to stop.")
 	dir := stateFlag(fl)
 	policyPath := fl.String("policy", "", "policy `file` to read the collector from, instead of what the agent has in force")
 	socket := fl.String("link", "", "`socket` of the agent (default "+defaultLink+", or STATE/run/link.sock where --state is given)")
+	sinks := fl.String("sinks", "", "`file` of the audit systems that events are handed on to (default "+defaultSinks+", or STATE/sinks.yaml\nwhere --state is given)")
 	if _, err := cmdline.Parse(fl, args); err != nil {
 		return err
 	}
@@ -47,7 +51,10 @@ func run(_ context.Context, args []string) error {
 	if *socket == "" {
 		*socket = linkFor(*dir)
 	}
-	r := &running{state: state(*dir), policy: *policyPath, link: *socket, log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	if *sinks == "" {
+		*sinks = sinksFor(*dir)
+	}
+	r := &running{state: state(*dir), policy: *policyPath, link: *socket, sinks: *sinks, log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	return r.rounds(ctx)
 }
 
@@ -103,8 +110,9 @@ func (r *running) round(ctx context.Context) error {
 		defer peer.Close()
 	}
 	stamp := stamper()
+	specs, keep := r.handedTo()
 	s, found, err := spool.Open(r.state.spool(), spool.Options{Device: id.Device, Bound: id.Bound(), Keep: err != nil,
-		Stamp: stamp, Check: checker()})
+		Sinks: namesOf(specs), KeepSinks: keep, Stamp: stamp, Check: checker()})
 	if err != nil {
 		return err
 	}
@@ -112,24 +120,33 @@ func (r *running) round(ctx context.Context) error {
 	if found.Code != "" {
 		r.log.Error("a new epoch was begun", "why", found.Code, "epoch_before", found.Before, "set_aside", found.Aside)
 	}
-	err = r.work(ctx, s, id.Device, peer, stamp, watched)
+	err = r.work(ctx, s, id.Device, peer, stamp, specs, watched)
 	return errors.Join(err, s.Close())
 }
 
 func (r *running) work(ctx context.Context, s *spool.Spool, device audit.Label, peer *courier.Client,
-	stamp func(audit.Type) audit.Event, watched string) error {
+	stamp func(audit.Type) audit.Event, specs []sink.Spec, watched string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	defer cancel(nil)
 	go r.watch(ctx, watched, cancel)
+	fatal := func(err error) bool { return errors.Is(err, spool.ErrDamaged) || errors.Is(err, spool.ErrClosed) }
+	group := r.group(specs, s, func(err error) {
+		if fatal(err) {
+			cancel(err)
+		}
+	})
+	beside.Go(func() { group.Run(ctx) })
 	o := courier.Options{
 		Device: device, Version: cmdline.Version(version), Stamp: stamp, Dial: r.dial, Log: r.log,
-		Fatal:   func(err error) bool { return errors.Is(err, spool.ErrDamaged) || errors.Is(err, spool.ErrClosed) },
+		Fatal:   fatal,
 		Changed: func(c link.Courier) { _ = r.state.say(c, peer) },
 	}
 	if peer != nil {
 		o.Peer = peer
 	}
-	c := courier.New(queue{s}, o)
+	c := courier.New(waking{queue{s}, group}, o)
 	o.Changed(c.Status())
 	if !r.ready {
 		r.ready = true
@@ -209,7 +226,7 @@ func fromCollector(c link.Collector) (o courier.ClientOptions, err error) {
 // watched tells the files that decide about the collector apart by time and size.
 func (r *running) watched() string {
 	seen := ""
-	for _, path := range []string{r.state.identity() + "/collector.json", r.said()} {
+	for _, path := range []string{r.state.identity() + "/collector.json", r.said(), r.sinks} {
 		if info, err := os.Stat(path); err == nil {
 			seen += fmt.Sprint(info.ModTime().UnixNano(), info.Size())
 		}
@@ -228,12 +245,14 @@ func (r *running) watch(ctx context.Context, before string, end context.CancelCa
 	}
 	identity := r.hints(ctx, r.state.identity()+"/collector.json")
 	policies := r.hints(ctx, r.said())
+	sinks := r.hints(ctx, r.sinks)
 	for r.watched() == before {
 		select {
 		case <-ctx.Done():
 			return
 		case <-identity:
 		case <-policies:
+		case <-sinks:
 		case <-time.After(watchAtMost):
 		}
 	}

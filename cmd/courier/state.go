@@ -34,6 +34,7 @@ func stateFlag(fl *flag.FlagSet) *string {
 
 func (s state) identity() string { return filepath.Join(string(s), "identity") }
 func (s state) spool() string    { return filepath.Join(string(s), "spool") }
+func (s state) sinks() string    { return filepath.Join(string(s), "sinks.json") }
 func (s state) status() string   { return filepath.Join(string(s), "status.json") }
 
 // said is what the running courier leaves for the status command.

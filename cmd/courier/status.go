@@ -5,12 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"stepaway/audit"
 	"stepaway/cmdline"
 	"stepaway/courier"
+	"stepaway/sink"
 	"stepaway/spool"
 )
 
@@ -31,6 +34,15 @@ type statusNow struct {
 	Collector string    `json:"collector"` // up, down, none, unknown
 	Code      string    `json:"code,omitempty"`
 	Meaning   string    `json:"meaning,omitempty"` // of the code
+	Sinks     []sinkNow `json:"sinks,omitempty"`
+}
+
+// sinkNow is how far a sink is: what the spool knows, and what the running courier last said.
+type sinkNow struct {
+	Name    string       `json:"name"`
+	Waiting uint64       `json:"waiting"` // events that it has not got
+	Missed  int64        `json:"missed"`  // that it never will
+	Here    *sink.Status `json:"here,omitempty"`
 }
 
 func status(_ context.Context, args []string) error {
@@ -58,12 +70,20 @@ func (s state) now() (statusNow, error) {
 	}
 	_, err := s.snapshot(func(path string) error {
 		st, err := spool.Read(path, func(audit.Record) error { return nil })
-		n.Epoch, n.Head, n.Acked, n.Waiting = st.Epoch, st.Head, st.Acked, st.Head-min(st.Acked, st.Head)
+		n.Epoch, n.Head, n.Acked, n.Waiting = st.Epoch, st.Head, st.Acked, st.Head-min(max(st.Acked, st.Freed), st.Head)
 		n.Bytes, n.Dropped = st.Bytes, st.Dropped
+		for _, name := range slices.Sorted(maps.Keys(st.Sinks)) {
+			n.Sinks = append(n.Sinks, sinkNow{Name: name, Waiting: st.Head - min(st.Sinks[name], st.Head), Missed: st.Missed[name]})
+		}
 		return err
 	})
 	if err != nil {
 		return n, err
+	}
+	if said, err := sink.Heard(s.sinks()); err == nil && n.Running {
+		for i := range n.Sinks {
+			n.Sinks[i].Here = said.Of(n.Sinks[i].Name)
+		}
 	}
 	if v, err := s.heard(); err == nil && n.Running {
 		n.Collector, n.Code, n.Meaning = v.Collector, v.Code, courier.Codes[v.Code]
@@ -121,4 +141,14 @@ func (n statusNow) print() {
 	if n.Dropped > 0 {
 		fmt.Printf("dropped    %d events for want of room\n", n.Dropped)
 	}
+	for _, k := range n.Sinks {
+		fmt.Printf("sink       %s, %d waiting, %d missed%s\n", k.Name, k.Waiting, k.Missed, k.how())
+	}
+}
+
+func (k sinkNow) how() string {
+	if k.Here == nil {
+		return ""
+	}
+	return fmt.Sprintf("; %s %s %s, %d sent, %d refused", k.Here.URL, k.Here.State, k.Here.Code, k.Here.Sent, k.Here.Refused)
 }
