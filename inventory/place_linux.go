@@ -14,7 +14,7 @@ type Place struct {
 // System is the place of an installation under systemd with its programs in a directory.
 func System(programs string) Place {
 	p := Place{
-		Units: []string{"stepaway.service", "stepaway-courier.service"},
+		Units: []string{"stepaway.socket", "stepaway.service", "stepaway-courier.service"},
 		UnitDirs: map[string]string{"etc": "/etc/systemd/system", "run": "/run/systemd/system",
 			"local": "/usr/local/lib/systemd/system", "lib": "/usr/lib/systemd/system"},
 		Files:     map[string]string{"autostart": "/etc/xdg/autostart/stepaway-tray.desktop"},

@@ -14,10 +14,11 @@ import (
 const askManager = 10 * time.Second
 
 // The settings that are looked at: each would weaken the service if it were changed. First
-// those of a unit, then those of a service.
+// those of a unit, then of a socket, then of a service.
 var settingNames = []string{"LoadState", "UnitFileState", "FragmentPath", "DropInPaths", "RefuseManualStart",
 	"RefuseManualStop", "StartLimitIntervalUSec", "StartLimitBurst", "StartLimitAction", "FailureAction", "SuccessAction",
 	"Conflicts", "BindsTo", "PartOf",
+	"Listen", "SocketMode", "SocketUser", "SocketGroup", "TriggerLimitIntervalUSec",
 	"Type", "NotifyAccess", "Restart", "RestartUSec", "RestartPreventExitStatus",
 	"SuccessExitStatus", "WatchdogUSec", "WatchdogSignal", "RuntimeMaxUSec", "TimeoutAbortUSec", "TimeoutStopUSec", "KillMode", "SendSIGKILL",
 	"OOMPolicy", "OOMScoreAdjust", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecStop",
