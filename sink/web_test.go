@@ -252,18 +252,22 @@ func TestHostileAnswers(t *testing.T) {
 		}, "slow"},
 		"huge header": {func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("X", strings.Repeat("x", 1<<20)) }, "unreachable"},
 		"hangs up":    {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "unreachable"},
-		"redirect":    {func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, elsewhere, http.StatusTemporaryRedirect) }, "redirect"},
-		"moved":       {func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, elsewhere, http.StatusMovedPermanently) }, "redirect"},
-		"202":         {answerWith(202, "", ""), "answer"},
-		"204":         {answerWith(204, "", ""), "answer"},
-		"302":         {answerWith(302, "", ""), "redirect"},
-		"400":         {answerWith(400, "", ""), "refused"},
-		"401":         {answerWith(401, "", ""), "denied"},
-		"403":         {answerWith(403, "", ""), "denied"},
-		"404":         {answerWith(404, "", strings.Repeat("x", 1<<20)), "answer"},
-		"429":         {answerWith(429, "", ""), "busy"},
-		"500":         {answerWith(500, "", ""), "answer"},
-		"503":         {answerWith(503, "", ""), "busy"},
+		"redirect": {func(rw http.ResponseWriter, r *http.Request) {
+			http.Redirect(rw, r, elsewhere, http.StatusTemporaryRedirect)
+		}, "redirect"},
+		"moved": {func(rw http.ResponseWriter, r *http.Request) {
+			http.Redirect(rw, r, elsewhere, http.StatusMovedPermanently)
+		}, "redirect"},
+		"202": {answerWith(202, "", ""), "answer"},
+		"204": {answerWith(204, "", ""), "answer"},
+		"302": {answerWith(302, "", ""), "redirect"},
+		"400": {answerWith(400, "", ""), "refused"},
+		"401": {answerWith(401, "", ""), "denied"},
+		"403": {answerWith(403, "", ""), "denied"},
+		"404": {answerWith(404, "", strings.Repeat("x", 1<<20)), "answer"},
+		"429": {answerWith(429, "", ""), "busy"},
+		"500": {answerWith(500, "", ""), "answer"},
+		"503": {answerWith(503, "", ""), "busy"},
 	}
 	json200 := func(body string) http.HandlerFunc { return answerWith(200, "application/json", body) }
 	garbage := answers{
