@@ -72,6 +72,12 @@ func TestUpgradeAndDowngradeKeepTheLock(t *testing.T) {
 		t.Errorf("the policy ends in %q", text)
 	}
 
+	for _, e := range m.events() {
+		if e.Type == audit.StateDrifted {
+			t.Errorf("an installation or upgrade is said to be a change: %s is %s, was %s", e.Facts.Key, e.Facts.New, e.Facts.Old)
+		}
+	}
+
 	began = clock.Now()
 	if out, err := m.apt("install", file("stepaway", older)); err == nil || !strings.Contains(out, "downgrade") {
 		t.Errorf("a downgrade that nobody allowed: %v\n%s", err, out)
