@@ -52,7 +52,7 @@ func (s *site) copyOf(t *testing.T) (back func() *Store) {
 func TestBackupWhileDevicesWrite(t *testing.T) { onEach(t, checkBackupWhileDevicesWrite) }
 
 func checkBackupWhileDevicesWrite(t *testing.T, s *site) {
-	const devices, events = 4, 1500
+	const devices, events = 4, 800
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	chains := make([]*chain, devices)
@@ -181,7 +181,7 @@ func TestRestoreOfADamagedStore(t *testing.T) {
 	s := &site{a: a, dir: dir, engine: "sqlite"}
 	s.store = s.open(t)
 	must(t, s.store.Adopt(ctx, a))
-	tok, err := NewToken(ctx, a, s.store, "ws-1", "", time.Hour)
+	tok, err := NewToken(ctx, a, s.store, "ws-1", "", time.Hour, time.Now())
 	must(t, err)
 	s.take(t, newChain(t, "ws-1", "00000000000000aa", 10), 1, 10, time.Now(), 10)
 	good := filepath.Join(t.TempDir(), "good")
