@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -267,4 +268,13 @@ func run(t *testing.T, source Source, to Sink, spec Spec) (*Loop, *text) {
 	go func() { defer close(done); l.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
 	return l, said
+}
+
+// framesOf is what a syslog sink writes.
+func framesOf(es []encode.Entry) []byte {
+	var b bytes.Buffer
+	for _, e := range es {
+		encode.Frame(&b, encode.Syslog{}.Message(e))
+	}
+	return b.Bytes()
 }

@@ -354,11 +354,3 @@ func TestRsyslogGTLSEndsBare(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
-
-func framesOf(es []encode.Entry) []byte {
-	var b bytes.Buffer
-	for _, e := range es {
-		encode.Frame(&b, encode.Syslog{}.Message(e))
-	}
-	return b.Bytes()
-}
