@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"stepaway/audit"
@@ -35,6 +36,7 @@ type Server struct {
 	guests    time.Duration // how long a connection lives that shows no certificate
 	busy      chan struct{} // one for each request of a device
 	strangers chan struct{}
+	bodies    atomic.Int64 // bytes of requests of devices
 	places    places
 
 	mu     sync.Mutex
@@ -59,12 +61,12 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		Handler: s.routes(), TLSConfig: config, MaxHeaderBytes: uplink.MaxHeader, Protocols: new(http.Protocols),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: uplink.ExchangeTime, WriteTimeout: 2 * uplink.ExchangeTime,
 		IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 8},
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 8, MaxReceiveBufferPerConnection: maxUnread, MaxReceiveBufferPerStream: maxUnread},
 	}
 	h.Protocols.SetHTTP2(true)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- h.ServeTLS(&door{Listener: l, room: make(chan struct{}, maxConnections), guests: s.guests}, "", "")
+		ended <- h.ServeTLS(newDoor(l, s.guests), "", "")
 	}()
 	select {
 	case err := <-ended:
@@ -154,6 +156,9 @@ func (s *Server) enroll(r *http.Request, by caller) (any, error) {
 		return nil, malformed(err)
 	}
 	csr, err := parseCSR(ask.CSR)
+	if err == nil && ask.Secret == "" {
+		err = errors.New("no secret")
+	}
 	if err != nil {
 		return nil, malformed(err)
 	}
@@ -164,6 +169,9 @@ func (s *Server) enroll(r *http.Request, by caller) (any, error) {
 		return nil, err
 	}
 	granted, id, err := s.grant(r.Context(), by, csr)
+	if errors.Is(err, ErrRevoked) { // between the token's use and now
+		return nil, refuse(http.StatusForbidden, uplink.CodeToken, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -186,6 +194,9 @@ func (s *Server) renew(r *http.Request, by caller) (any, error) {
 		return nil, refuse(http.StatusForbidden, uplink.CodeDevice, errors.New("certificate was not issued here, so it is not renewed here"))
 	}
 	granted, _, err := s.grant(r.Context(), by, csr)
+	if errors.Is(err, ErrRevoked) {
+		return nil, refuse(http.StatusForbidden, uplink.CodeRevoked, err)
+	}
 	return granted, err
 }
 
@@ -201,9 +212,7 @@ func (s *Server) grant(ctx context.Context, by caller, csr *x509.CertificateRequ
 	}
 	c := certificateOf(by.device, leaf)
 	c.Issued = s.Now()
-	if err := s.store.Issued(ctx, c, by.cert.ID, by.at); errors.Is(err, ErrRevoked) {
-		return nil, "", refuse(http.StatusForbidden, uplink.CodeRevoked, err)
-	} else if err != nil {
+	if err := s.store.Issued(ctx, c, by.cert.ID, by.at); err != nil {
 		return nil, "", err
 	}
 	s.log.Info("certificate issued", "device", by.device, "certificate", c.ID[:16], "until", c.Until)
