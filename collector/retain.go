@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"crypto/ed25519"
+	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -159,6 +160,10 @@ func (s *Store) Retain(ctx context.Context, a *Authority, rule Retention, now ti
 			return 0, err
 		}
 	}
+	before, owed, err := s.owed(ctx, before, now)
+	if err != nil {
+		return 0, err
+	}
 	n, err := s.engine.remove(ctx, before, a.sealer("retain "+rule.String(), now))
 	if err != nil {
 		return n, fmt.Errorf("remove events received before %s: %w", before.Format(time.DateOnly), err)
@@ -166,7 +171,35 @@ func (s *Store) Retain(ctx context.Context, a *Authority, rule Retention, now ti
 	if n > 0 {
 		err = s.Record(ctx, audit.EventsRemoved, audit.Facts{Count: n, Code: audit.MakeLabel("retain " + rule.String())}, now)
 	}
-	return n, err
+	return n, errors.Join(err, owed)
+}
+
+// sinkGone is how long after it was served last a sink is taken to be no more.
+const sinkGone = 30 * 24 * time.Hour
+
+// owed answers the beginning of the month of the oldest event that a sink has not got, if that is before a time, and an error that
+// says so; else that time.
+func (s *Store) owed(ctx context.Context, before, now time.Time) (until time.Time, owed, err error) {
+	err = s.engine.read(ctx, func(x *tx) (err error) { until, owed, err = x.owed(before, now); return err })
+	return until, owed, err
+}
+
+func (x *tx) owed(before, now time.Time) (until time.Time, owed, err error) {
+	var sink string
+	var oldest time.Time
+	err = x.row(`SELECT t.sink, v.received FROM turns t CROSS JOIN epochs e
+		LEFT JOIN positions p ON p.sink = t.sink AND p.device = e.device AND p.epoch = e.epoch
+		JOIN events v ON v.device = e.device AND v.epoch = e.epoch AND v.seq = coalesce(p.seq, e.first - 1) + 1
+		WHERE t.until > ?1 AND e.last > coalesce(p.seq, e.first - 1) AND v.received < ?2 ORDER BY v.received LIMIT 1`,
+		now.Add(-sinkGone), before).Scan(&sink, instant{&oldest})
+	if errors.Is(err, sql.ErrNoRows) {
+		return before, nil, nil
+	}
+	if err != nil {
+		return before, nil, fmt.Errorf("look for what sinks have not got: %w", err)
+	}
+	m := month(oldest)
+	return m, fmt.Errorf("events received since %s are kept for longer: the sink %s has not got them yet", m.Format(time.DateOnly), sink), nil
 }
 
 // emptyMonths without an event, one after the other, look like a clock that jumped.
@@ -222,10 +255,14 @@ func (s *Store) KeepRetention(ctx context.Context, a *Authority, rule Retention,
 	}
 }
 
-// Old calls f for each run of events that the rule would remove.
+// Old calls f for each run of events that the rule would remove. Its error may be that a sink has not got some of them.
 func (v *View) Old(rule Retention, now time.Time, f func(Run) error) error {
 	if rule.Forever() {
 		return nil
 	}
-	return v.old(v.x, rule.Before(now), f)
+	before, owed, err := v.x.owed(rule.Before(now), now)
+	if err != nil {
+		return err
+	}
+	return errors.Join(v.old(v.x, before, f), owed)
 }

@@ -268,3 +268,37 @@ func checkRetentionWhileDevicesWrite(t *testing.T, s *site) {
 		t.Errorf("%d events", held)
 	}
 }
+
+// TestRetentionWaitsForSinks: an event that a sink has not got stays, as long as anybody serves the sink.
+func TestRetentionWaitsForSinks(t *testing.T) { onEach(t, checkRetentionWaitsForSinks) }
+
+func checkRetentionWaitsForSinks(t *testing.T, s *site) {
+	ctx := context.Background()
+	years(t, s, 12)
+	now := time.Date(2020, 12, 20, 0, 0, 0, 0, time.UTC)
+	feed := s.store.Feed("siem", "ids", false)
+	feed.now = func() time.Time { return now }
+	hand := func(n int) { // five of one device, five of the other
+		for range n / 5 {
+			rs, err := feed.Next(ctx, 5)
+			must(t, err)
+			must(t, feed.Got(ctx, rs))
+		}
+	}
+	hand(105)
+	n, err := s.store.Retain(ctx, s.a, rule(t, "31d"), now, false)
+	if n != 2*50+3 || err == nil || !strings.Contains(err.Error(), "the sink siem") || !strings.Contains(err.Error(), "2020-06-01") {
+		t.Errorf("%d removed, %v: one device was handed over until May", n, err)
+	}
+	hand(50)
+	n, err = s.store.Retain(ctx, s.a, rule(t, "31d"), now, false)
+	if n != 2*20 || err == nil || !strings.Contains(err.Error(), "2020-08-01") {
+		t.Errorf("%d removed, %v: one device was handed over until July", n, err)
+	}
+	gone := now.Add(sinkGone + served + time.Hour)
+	n, err = s.store.Retain(ctx, s.a, rule(t, "62d"), gone, true)
+	if err != nil || n == 0 {
+		t.Errorf("%d removed, %v: nobody serves the sink any more", n, err)
+	}
+	s.verified(t)
+}
