@@ -97,7 +97,7 @@ func section(files map[string]string, name string) string {
 func randomStack(r *rand.Rand, name string, deep int) string {
 	base := strings.TrimSuffix(strings.TrimSuffix(name, "-a"), "-b")
 	controls := []string{"required", "required", "requisite", "sufficient", "optional", "[success=1 default=ignore]", "[success=2 default=ignore]",
-		"[default=1]", "[success=ok ignore=ignore default=bad]", "[success=done default=die]", "[success=die default=ignore]", "[auth_err=ignore default=ok]",
+		"[default=1]", "[success=ok ignore=ignore default=bad]", "[success=done default=die]", "[success=die default=ignore]", "[auth_err=ignore maxtries=ignore default=ok]",
 		"[success=1 default=die]", "[success=ok default=1]"}
 	modules := []string{"pam_unix.so nodelay", "pam_unix.so nodelay", "pam_unix.so nodelay", "pam_permit.so", "pam_deny.so", "pam_env.so", "pam_faildelay.so delay=0"}
 	var b strings.Builder
