@@ -26,6 +26,7 @@ var pages = map[string]page{
 	}, "stepaway-courier(8), stepaway-tray(1), and /usr/share/doc/stepaway/"},
 	"stepaway-courier": {8, "carries the records of stepaway-agent to the collector", []string{
 		"/etc/stepaway/enrolment-token", "one-time token; root's and closed to others. It is used and removed by stepaway-enroll.service as soon as it is there",
+		"/etc/stepaway/sinks.yaml", "audit systems that events are handed on to, beside the collector or without one; see delivery.md",
 		"/var/lib/stepaway/courier/", "spool, device key and certificate",
 	}, "stepaway-agent(8), stepaway-collector(8), and /usr/share/doc/stepaway/"},
 	"stepaway-tray": {1, "shows when this session will be secured, and warns before", []string{
