@@ -33,16 +33,24 @@ type engine interface {
 	close() error
 }
 
+// CheckAddress says what is wrong with the address of a store, and never what is in it.
+func CheckAddress(address string) error {
+	if address == "" || strings.HasPrefix(address, "postgres://") || strings.HasPrefix(address, "postgresql://") {
+		return nil
+	}
+	return errors.New("want postgres://USER@HOST/DATABASE; without it events are kept in the data directory")
+}
+
 // Open opens the store that address names: a postgres:// URL, or the SQLite file in dir for "". It makes the tables and
 // brings older ones up to date.
 func Open(ctx context.Context, dir, address string) (*Store, error) {
-	switch {
-	case address == "":
-		return OpenSQLite(dir)
-	case strings.HasPrefix(address, "postgres://"), strings.HasPrefix(address, "postgresql://"):
-		return openPostgres(ctx, address)
+	if err := CheckAddress(address); err != nil {
+		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	return nil, errors.New("the store must be a URL postgres://USER@HOST/DATABASE, or none for SQLite in the data directory")
+	if address == "" {
+		return OpenSQLite(dir)
+	}
+	return openPostgres(ctx, address)
 }
 
 // Close ends what is under way.
@@ -181,6 +189,14 @@ func (s *Store) UseToken(ctx context.Context, hash string, now time.Time) (devic
 
 // ErrSite is the error of a store that belongs to a collector with other keys.
 var ErrSite = errors.New("the store belongs to another collector; give this one the data directory (keys) of that one")
+
+// Owned reports whether the store belongs to a collector.
+func (s *Store) Owned(ctx context.Context) (owned bool, err error) {
+	err = s.engine.ask(ctx, func(x *tx) error {
+		return x.row("SELECT EXISTS (SELECT 1 FROM site WHERE name = 'ack key')").Scan(&owned)
+	})
+	return owned, err
+}
 
 // Adopt makes the store that of the collector with these keys, once and for all.
 func (s *Store) Adopt(ctx context.Context, a *Authority) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -29,6 +30,9 @@ func initVerb(ctx context.Context, args []string) error {
 			return cmdline.Wrong(fs, "--host %q: want a bare name or address, without scheme and port", h)
 		}
 	}
+	if err := free(ctx, at); err != nil {
+		return err
+	}
 	a, err := collector.Init(at.data, hosts, time.Now())
 	if err != nil {
 		return err
@@ -38,4 +42,23 @@ func initVerb(ctx context.Context, args []string) error {
 	}
 	fmt.Printf("collector made in %s\nCA fingerprint %s\n", at.data, a.Fingerprint())
 	return nil
+}
+
+// free fails where the database cannot be used, or belongs to a collector already: before keys are made.
+func free(ctx context.Context, at *place) error {
+	if err := collector.CheckAddress(at.store); err != nil {
+		return cmdline.Wrong(at.fs, "--store: %v", err)
+	}
+	if at.store == "" {
+		return nil
+	}
+	s, err := collector.Open(ctx, at.data, at.store)
+	if err != nil {
+		return err
+	}
+	owned, err := s.Owned(ctx)
+	if err == nil && owned {
+		err = collector.ErrSite
+	}
+	return errors.Join(err, s.Close())
 }

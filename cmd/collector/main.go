@@ -43,11 +43,14 @@ func main() {
 func flags(verb, about string) *flag.FlagSet { return cmdline.Flags(self, verb, about) }
 
 // place is where a collector's keys and its store are.
-type place struct{ data, store string }
+type place struct {
+	data, store string
+	fs          *flag.FlagSet
+}
 
 // placeFlags are the flags that every command has.
 func placeFlags(fs *flag.FlagSet) *place {
-	at := &place{}
+	at := &place{fs: fs}
 	fs.StringVar(&at.data, "data", "/var/lib/stepaway-collector", "data `directory`: keys, and events unless --store is given")
 	fs.StringVar(&at.store, "store", "", "`URL` of a PostgreSQL database to keep events in, postgres://USER@HOST/DATABASE; its password\n"+
 		"belongs into the file that PGPASSFILE names, or into PGPASSWORD")
@@ -56,6 +59,9 @@ func placeFlags(fs *flag.FlagSet) *place {
 
 // withStore opens the store of a collector that exists.
 func withStore(ctx context.Context, at *place, f func(*collector.Authority, *collector.Store) error) error {
+	if err := collector.CheckAddress(at.store); err != nil {
+		return cmdline.Wrong(at.fs, "--store: %v", err)
+	}
 	a, err := collector.Load(at.data)
 	if err != nil {
 		return err

@@ -299,6 +299,9 @@ func checkCommandsOnEachStore(t *testing.T, s *site) {
 		if err == nil || !strings.Contains(string(out), "another collector") {
 			t.Errorf("another collector on this store: %v, %s", err, out)
 		}
+		if _, err := os.Stat(other); err == nil {
+			t.Error("keys were made for a store that could not be had")
+		}
 	} else if out, err := exec.Command(program, "restore", "--data", s.data, "--from", filepath.Join(s.data, "collector.db")).CombinedOutput(); err == nil ||
 		!strings.Contains(string(out), "stop the collector") {
 		t.Errorf("restore while it serves: %v, %s", err, out)

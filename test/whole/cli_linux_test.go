@@ -65,6 +65,7 @@ var commands = [][]string{
 	{"courier", "status"}, {"courier", "version"},
 	{"collector", "init"}, {"collector", "serve"}, {"collector", "token"}, {"collector", "revoke"}, {"collector", "devices"}, {"collector", "events"},
 	{"collector", "verify"}, {"collector", "report"}, {"collector", "version"},
+	{"collector", "retain"}, {"collector", "backup"}, {"collector", "restore"},
 	{"tray"}, {"agent"}, {"courier"}, {"collector"},
 }
 
@@ -140,7 +141,12 @@ func TestCommandsThatContradictOrMakeNoSense(t *testing.T) {
 		{[]string{"courier", "audit", "export", "--format", "xml"}, "json and csv"},
 		{[]string{"collector", "init", "--data="}, "--data is empty"},
 		{[]string{"collector", "init", "--data", dir, "--host", "https://x"}, "without scheme"},
-		{[]string{"collector", "serve", "--store", "postgres://x"}, "not in this release"},
+		{[]string{"collector", "serve", "--store", "mysql://x"}, "postgres://USER@HOST/DATABASE"},
+		{[]string{"collector", "init", "--store", "here", "--data", dir}, "postgres://USER@HOST/DATABASE"},
+		{[]string{"collector", "serve", "--retain", "6"}, "6y, 90d or 52560h"},
+		{[]string{"collector", "retain", "--retain", "2d"}, "30d at least"},
+		{[]string{"collector", "backup"}, "--to is missing"},
+		{[]string{"collector", "restore"}, "--from is missing"},
 		{[]string{"collector", "token"}, "DEVICE is missing"},
 		{[]string{"collector", "token", "../x"}, "letters, digits"},
 		{[]string{"collector", "token", "ward-7", "--ttl", "0s"}, "at most 720h"},
