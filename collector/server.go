@@ -49,6 +49,12 @@ func NewServer(a *Authority, s *Store, log *slog.Logger) *Server {
 		strangers: make(chan struct{}, maxStrangers), inside: map[audit.Label]int{}, places: places{last: map[audit.Label]told{}}}
 }
 
+// Check says whether there is all that Serve needs.
+func (s *Server) Check() error {
+	_, err := s.tlsConfig()
+	return err
+}
+
 // Serve answers on l until ctx is done, then finishes what it has begun, for 10 seconds at most. It speaks HTTP/2 over
 // TLS 1.3 and nothing else.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {

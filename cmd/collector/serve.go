@@ -44,6 +44,14 @@ func serve(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
+		server := collector.NewServer(a, s, log)
+		server.PKI = pki
+		if group != nil {
+			server.Taken = group.Wake
+		}
+		if err := server.Check(); err != nil {
+			return err
+		}
 		l, err := net.Listen("tcp", *address)
 		if err != nil {
 			return fmt.Errorf("%w; choose another address with --listen", err)
@@ -61,11 +69,6 @@ func serve(ctx context.Context, args []string) error {
 		}
 		beside.Go(func() { s.KeepRetention(ctx, a, rule, log) })
 		defer cancel()
-		server := collector.NewServer(a, s, log)
-		server.PKI = pki
-		if group != nil {
-			server.Taken = group.Wake
-		}
 		return server.Serve(ctx, l)
 	})
 }

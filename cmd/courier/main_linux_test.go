@@ -82,6 +82,14 @@ func TestCommandLine(t *testing.T) {
 		{courier, "enroll --token x --collector https://c", 2, "sa1."},
 		{courier, "enroll --token " + token + " --collector https://other:1", 2, "contradicts"},
 		{courier, "enroll --collector http://c:1 --token " + token, 2, "contradicts"},
+		{courier, "enroll --cert a", 2, "--cert and --key"},
+		{courier, "enroll --cert a --key b", 2, "--ca"},
+		{courier, "enroll --cert a --key b --ca c", 2, "--collector"},
+		{courier, "enroll --cert a --key b --thumbprint 00", 2, "--thumbprint"},
+		{courier, "enroll --cert a --token " + token, 2, "--token"},
+		{courier, "enroll --thumbprint 00 --ca " + data + "/ca.crt --collector https://c:1 --state " + none, 1, "Windows"},
+		{courier, "enroll --cert " + none + "/none --key " + none + "/none --ca " + data + "/ca.crt --collector https://c:1 --state " + none, 1, "no such file"},
+		{courier, "enroll --proxy socks5://p:1 --token " + token + " --state " + none, 1, "http://HOST:PORT"},
 		{courier, "audit", 2, "verify or export"},
 		{courier, "audit export --format xml", 2, "json, dicom, fhir and csv"},
 		{courier, "sinks", 2, "check"},
@@ -96,6 +104,15 @@ func TestCommandLine(t *testing.T) {
 		{collector, "serve --help", 0, "-listen"},
 		{collector, "token --help", 0, "-ttl"},
 		{collector, "devices --help", 0, "-json"},
+		{collector, "revoke --help", 0, "-undo"},
+		{collector, "revoke --data " + data, 2, "DEVICE"},
+		{collector, "revoke a/b --data " + data, 2, "device name"},
+		{collector, "revoke ws-9 --data " + data, 1, "stepaway-collector devices"},
+		{collector, "revoke ws-9 --undo --data " + data, 1, "not revoked"},
+		{collector, "serve --cert a --data " + data, 2, "--key"},
+		{collector, "serve --grace 0s --data " + data, 2, "--grace"},
+		{collector, "serve --cert " + none + "/a --key " + none + "/b --listen 127.0.0.1:0 --data " + data, 1, "site's server certificate"},
+		{collector, "serve --client-ca " + none + "/a --listen 127.0.0.1:0 --data " + data, 1, "CAs of devices"},
 		{collector, "events --help", 0, "-since"},
 		{collector, "verify --help", 0, "-json"},
 		{collector, "report --help", 0, "-json"},
@@ -226,6 +243,39 @@ func TestRunsAsAService(t *testing.T) {
 	})
 	out, _, code := call(t, collector, "devices", "--json", "--data", data)
 	if code != 0 || !strings.Contains(out, `"device":"ws-1"`) {
+		t.Error(out)
+	}
+	checkCertificate(t, courier, state)
+	if out, errs, code := call(t, collector, "revoke", "ws-1", "--data", data); code != 0 || !strings.Contains(out, "token ws-1") {
+		t.Errorf("%d %s%s", code, out, errs)
+	}
+	o.Add(audit.Event{V: audit.Version, Type: audit.LockProved, Wall: time.Now(), Severity: audit.Info, Outcome: audit.Success, Agent: "v1"})
+	eventually(t, "status says that the device is revoked", func() bool {
+		out, _, _ := call(t, courier, "status", "--state", state)
+		return strings.Contains(out, "revoked") && strings.Contains(out, "enroll it again") && !strings.Contains(out, " 0 waiting")
+	})
+}
+
+// checkCertificate looks at what status says of it: 30 days, renewed by itself from the 20th to the 23rd.
+func checkCertificate(t *testing.T, courier, state string) {
+	t.Helper()
+	out, _, _ := call(t, courier, "status", "--json", "--state", state)
+	var s statusNow
+	if err := json.Unmarshal([]byte(out), &s); err != nil {
+		t.Fatal(err)
+	}
+	day := 24 * time.Hour
+	if left := time.Until(s.CertUntil); left < 29*day || left > 30*day {
+		t.Errorf("certificate until %v", s.CertUntil)
+	}
+	if left := time.Until(s.CertNext); left < 19*day || left > 23*day {
+		t.Errorf("renewal from %v", s.CertNext)
+	}
+	if s.ClockOff != "" || s.Meaning != "" {
+		t.Errorf("%+v", s)
+	}
+	out, _, _ = call(t, courier, "status", "--state", state)
+	if !strings.Contains(out, "certificate until "+s.CertUntil.Format(time.DateOnly)+", renewed from "+s.CertNext.Format(time.DateOnly)) {
 		t.Error(out)
 	}
 }
