@@ -73,13 +73,12 @@ func (f *Feed) take(ctx context.Context) (ours bool, err error) {
 	if now.Before(f.until.Add(-served / 2)) {
 		return true, nil
 	}
-	err = f.store.engine.write(ctx, func(x *tx) error {
+	ours, err = writing(ctx, f.store.engine, func(x *tx) (bool, error) {
 		if err := f.begin(x); err != nil {
-			return err
+			return false, err
 		}
 		n, err := x.exec("UPDATE turns SET holder = ?2, until = ?3 WHERE sink = ?1 AND (holder = ?2 OR until < ?4)", f.sink, f.holder, now.Add(served), now)
-		ours = n == 1
-		return err
+		return n == 1, err
 	})
 	if err == nil && ours {
 		f.until = now.Add(served)

@@ -88,11 +88,11 @@ func (s *Store) standing(ctx context.Context, id string) (used, revoked time.Tim
 	return used, revoked, err
 }
 
-func (s *Store) firstUse(ctx context.Context, c Certificate, now time.Time) (revoked time.Time, err error) {
-	err = s.engine.write(ctx, func(x *tx) error {
+func (s *Store) firstUse(ctx context.Context, c Certificate, now time.Time) (time.Time, error) {
+	return writing(ctx, s.engine, func(x *tx) (revoked time.Time, err error) {
 		device, err := x.decide(c.Device)
 		if err != nil {
-			return err
+			return revoked, err
 		}
 		n, err := x.exec("INSERT INTO certificates (id, device, issued, until) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
 			c.ID, c.Device, c.Issued, c.Until)
@@ -102,20 +102,19 @@ func (s *Store) firstUse(ctx context.Context, c Certificate, now time.Time) (rev
 		if err == nil {
 			_, err = x.exec("UPDATE certificates SET used = ?1 WHERE id = ?2 AND used IS NULL AND revoked IS NULL", now, c.ID)
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			err = x.row("SELECT revoked FROM certificates WHERE id = ?1", c.ID).Scan(instant{&revoked})
 		}
-		return x.row("SELECT revoked FROM certificates WHERE id = ?1", c.ID).Scan(instant{&revoked})
+		return revoked, err
 	})
-	return revoked, err
 }
 
 // Revoke refuses every certificate that the device has, and those that are not known yet. Its unused tokens are spent. It
 // answers how many certificates were good till then, or ErrDevice.
-func (s *Store) Revoke(ctx context.Context, device audit.Label, now time.Time) (n int64, err error) {
-	err = s.engine.write(ctx, func(x *tx) error {
+func (s *Store) Revoke(ctx context.Context, device audit.Label, now time.Time) (int64, error) {
+	n, err := writing(ctx, s.engine, func(x *tx) (n int64, err error) {
 		var known bool
-		err := x.row(`SELECT EXISTS (SELECT 1 FROM devices WHERE device = ?1) OR EXISTS (SELECT 1 FROM certificates WHERE device = ?1)
+		err = x.row(`SELECT EXISTS (SELECT 1 FROM devices WHERE device = ?1) OR EXISTS (SELECT 1 FROM certificates WHERE device = ?1)
 			OR EXISTS (SELECT 1 FROM tokens WHERE device = ?1)`, device).Scan(&known)
 		if err == nil && !known {
 			err = ErrDevice
@@ -129,7 +128,7 @@ func (s *Store) Revoke(ctx context.Context, device audit.Label, now time.Time) (
 		if err == nil {
 			n, err = x.exec("UPDATE certificates SET revoked = ?1 WHERE device = ?2 AND revoked IS NULL", now, device)
 		}
-		return err
+		return n, err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("revoke %s: %w", device, err)

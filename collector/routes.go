@@ -1,12 +1,14 @@
 package collector
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -19,9 +21,11 @@ import (
 
 // Bounds of what is worked on at once. Who exceeds them is told to come again.
 const (
-	maxAtOnce    = 256 // requests of devices
-	maxPerDevice = 2   // of one device
-	maxStrangers = 256 // requests without a certificate
+	maxAtOnce    = 256       // requests of devices
+	maxPerDevice = 2         // of one device
+	maxStrangers = 256       // requests without a certificate
+	maxBodies    = 256 << 20 // bytes of requests of devices
+	maxUnread    = 256 << 10 // bytes of a connection that nobody has read yet
 
 	strangerBody = 10 * time.Second // to send the body of one
 )
@@ -116,6 +120,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, known map[string]
 			return nil, refuse(http.StatusTooManyRequests, uplink.CodeBusy, errors.New("too many requests of one device at once"))
 		}
 		defer s.leave(by.device)
+		free, err := s.receive(r)
+		if err != nil {
+			return nil, err
+		}
+		defer free()
 		room = s.busy
 	}
 	select {
@@ -125,6 +134,31 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, known map[string]
 	default:
 		return nil, refuse(http.StatusServiceUnavailable, uplink.CodeBusy, errors.New("too many requests at once"))
 	}
+}
+
+// receive reads the body of a device's request before the request counts as one that is worked on: a slow line holds some
+// memory, and never the place of another device. free gives the memory back.
+func (s *Server) receive(r *http.Request) (free func(), err error) {
+	if r.Method != http.MethodPost {
+		return func() {}, nil
+	}
+	size := r.ContentLength
+	if size < 0 || size > uplink.MaxBatch {
+		size = uplink.MaxBatch + 1 // which is refused
+	}
+	if s.bodies.Add(size) > maxBodies {
+		s.bodies.Add(-size)
+		return nil, refuse(http.StatusServiceUnavailable, uplink.CodeBusy, errors.New("too many bytes at once"))
+	}
+	free = func() { s.bodies.Add(-size) }
+	var body bytes.Buffer
+	body.Grow(int(size) + bytes.MinRead)
+	if _, err := body.ReadFrom(io.LimitReader(r.Body, size)); err != nil {
+		free()
+		return nil, malformed(fmt.Errorf("read a message: %w", err))
+	}
+	r.Body = io.NopCloser(&body)
+	return free, nil
 }
 
 // identify names the device by its certificate, of which the handshake made sure that one of the CAs had issued it and that

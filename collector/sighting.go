@@ -54,10 +54,10 @@ func (s Sighting) parts() (ps []part) {
 func (s *Store) See(ctx context.Context, at Sighting) (back []Return, err error) {
 	news := at.Fork
 	if !news {
-		err = s.engine.ask(ctx, func(x *tx) error { news, err = x.anyNews(at); return err })
+		err = s.engine.ask(ctx, func(x *tx) (err error) { news, err = x.anyNews(at); return err })
 	}
 	if err == nil && news {
-		err = s.engine.write(ctx, func(x *tx) error { back, err = x.see(at); return err })
+		back, err = writing(ctx, s.engine, func(x *tx) ([]Return, error) { return x.see(at) })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("note where %s is: %w", at.Device, err)

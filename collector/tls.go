@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"stepaway/trusted"
+	"stepaway/uplink"
 )
 
 // PKI is what a site has of certificates of its own. The zero value is the collector's CA alone.
@@ -54,10 +55,13 @@ func (s *Server) tlsConfig() (*tls.Config, error) {
 		c := config.Clone()
 		c.VerifyConnection = func(state tls.ConnectionState) error {
 			err := check(state)
-			if err == nil && len(state.PeerCertificates) > 0 {
-				g.stays()
+			if err != nil || len(state.PeerCertificates) == 0 {
+				return err
 			}
-			return err
+			if device, err := uplink.DeviceOf(state.PeerCertificates[0]); err == nil {
+				g.stays(device)
+			}
+			return nil
 		}
 		return c, nil
 	}
