@@ -98,22 +98,16 @@ func (s *Server) events(r *http.Request, by caller) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	held, err := s.store.Take(r.Context(), a)
+	t, err := s.store.take(r.Context(), a)
 	if err != nil {
 		return nil, err
 	}
 	if s.Taken != nil {
 		s.Taken()
 	}
-	s.sighted(r.Context(), by, Sighting{Epoch: b.Epoch, Boot: boot, Fork: forked(a.Events, held)})
-	ack := uplink.Ack{Device: by.device, Epoch: b.Epoch, Last: held.Last, Hash: held.Hash}
+	s.sighted(r.Context(), by, Sighting{Epoch: b.Epoch, Boot: boot, Fork: len(t.aside) > 0})
+	ack := uplink.Ack{Device: by.device, Epoch: b.Epoch, Last: t.held.Last, Hash: t.held.Hash}
 	return ack.Sign(s.authority.AckKey), nil
-}
-
-// forked reports whether the store holds another event than was sent, under the same number.
-func forked(sent []Event, held Held) bool {
-	first := sent[0].Seq
-	return held.Last >= first && held.Last-first < uint64(len(sent)) && sent[held.Last-first].Hash != held.Hash
 }
 
 // arrival checks a batch: every event by itself, and that it is of this device and epoch and without holes. boot is

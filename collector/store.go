@@ -58,18 +58,24 @@ func (s *Store) Close() error { return s.engine.close() }
 
 // Take stores what continues the device's epoch and answers what is then held, durably.
 func (s *Store) Take(ctx context.Context, a Arrival) (Held, error) {
-	if len(a.Events) == 0 {
-		return Held{}, errors.New("store events: there are none")
-	}
+	t, err := s.take(ctx, a)
+	return t.held, err
+}
+
+// take answers what became of the arrival.
+func (s *Store) take(ctx context.Context, a Arrival) (*taking, error) {
 	t := &taking{Arrival: a}
+	if len(a.Events) == 0 {
+		return t, errors.New("store events: there are none")
+	}
 	if err := s.engine.take(ctx, t); err != nil {
-		return Held{}, fmt.Errorf("store %d events of %s: %w", len(a.Events), a.Device, err)
+		return &taking{}, fmt.Errorf("store %d events of %s: %w", len(a.Events), a.Device, err)
 	}
 	if h := t.hole; h != nil {
-		return t.held, s.Record(ctx, audit.EventsLost, audit.Facts{Key: h.Device, Ref: audit.MakeLabel(h.Epoch), From: h.First, To: h.Last,
+		return t, s.Record(ctx, audit.EventsLost, audit.Facts{Key: h.Device, Ref: audit.MakeLabel(h.Epoch), From: h.First, To: h.Last,
 			Count: int64(h.Last - h.First + 1)}, a.Received)
 	}
-	return t.held, nil
+	return t, nil
 }
 
 // patience bounds how long a request waits for the store. What became of it then is not known; asked again, the store
@@ -170,21 +176,19 @@ func (s *Store) AddToken(ctx context.Context, t Token) error {
 }
 
 // UseToken spends a token and notes its device as enrolled, or fails with ErrToken.
-func (s *Store) UseToken(ctx context.Context, hash string, now time.Time) (device audit.Label, err error) {
+func (s *Store) UseToken(ctx context.Context, hash string, now time.Time) (audit.Label, error) {
 	call := rand.Text() // told from others', so that it may be tried again
-	err = s.engine.write(ctx, func(x *tx) error {
-		err := x.row(`UPDATE tokens SET used = ?1, call = ?3 WHERE hash = ?2 AND (used IS NULL OR call = ?3) AND expires > ?1
+	return writing(ctx, s.engine, func(x *tx) (device audit.Label, err error) {
+		err = x.row(`UPDATE tokens SET used = ?1, call = ?3 WHERE hash = ?2 AND (used IS NULL OR call = ?3) AND expires > ?1
 			RETURNING device`, now, hash, call).Scan(&device)
 		if errors.Is(err, sql.ErrNoRows) {
-			return ErrToken
+			return "", ErrToken
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			_, err = x.exec("INSERT INTO devices (device, enrolled) VALUES (?1, ?2) ON CONFLICT (device) DO UPDATE SET enrolled = ?2", device, now)
 		}
-		_, err = x.exec("INSERT INTO devices (device, enrolled) VALUES (?1, ?2) ON CONFLICT (device) DO UPDATE SET enrolled = ?2", device, now)
-		return err
+		return device, err
 	})
-	return device, err
 }
 
 // ErrSite is the error of a store that belongs to a collector with other keys.

@@ -145,7 +145,7 @@ func TestSitePKI(t *testing.T) {
 			}
 		}, nil))
 		if x.says != "" {
-			if err == nil || !strings.Contains(err.Error()+code(err), x.says) {
+			if err == nil || !strings.Contains(err.Error()+code(err), x.says) && !(x.says == "tls" && code(err) == "unreachable") { // the alert may come too late
 				t.Errorf("%s: %v", name, err)
 			}
 			continue
