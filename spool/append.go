@@ -159,10 +159,16 @@ func (p *planning) origin(run string) uint64 {
 // maxOrigins is how many runs are remembered; the one heard of longest ago goes first.
 const maxOrigins = 64
 
-// setOrigin remembers n as the highest number of run, and when in the epoch that was.
+// setOrigin remembers n as the highest number of run, and that it was heard of last.
 func (x *txn) setOrigin(run string, n uint64) error {
+	if x.st.Heard == 0 {
+		if err := x.hear(); err != nil {
+			return err
+		}
+	}
+	x.st.Heard++
 	known := x.origins.Get([]byte(run)) != nil
-	v := binary.BigEndian.AppendUint64(key(n), x.st.Head+1)
+	v := binary.BigEndian.AppendUint64(key(n), x.st.Heard)
 	if err := x.origins.Put([]byte(run), v); err != nil {
 		return fmt.Errorf("remember run %s: %w", run, err)
 	}
@@ -171,6 +177,14 @@ func (x *txn) setOrigin(run string, n uint64) error {
 		return nil
 	}
 	return x.forgetOrigin()
+}
+
+// hear begins to count after whatever a file written before there was a count has noted.
+func (x *txn) hear() error {
+	return x.origins.ForEach(func(_, v []byte) error {
+		x.st.Heard = max(x.st.Heard, binary.BigEndian.Uint64(v[8:]))
+		return nil
+	})
 }
 
 func (x *txn) forgetOrigin() error {

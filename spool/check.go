@@ -32,7 +32,7 @@ func Check(path string) (f Found, err error) {
 	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
 		return f, err
 	}
-	db, err := openFile(path, true)
+	db, _, err := openFile(path, true)
 	if errors.Is(err, ErrBusy) {
 		return f, err
 	}

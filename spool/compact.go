@@ -24,11 +24,10 @@ func (s *Spool) exchange() error {
 	if err := os.RemoveAll(path); err != nil {
 		return fmt.Errorf("compact: %w", err)
 	}
-	db, err := openFile(path, false)
+	db, f, err := s.use(path)
 	if err != nil {
 		return fmt.Errorf("compact: %w", err)
 	}
-	db.AllocSize = s.o.growth()
 	err = bolt.Compact(db, s.db, 1<<20)
 	if err == nil {
 		err = os.Rename(path, s.path())
@@ -38,7 +37,9 @@ func (s *Spool) exchange() error {
 	}
 	s.mu.Lock()
 	old := s.db
-	s.db = db
+	s.db, s.file = db, f
 	s.mu.Unlock()
-	return errors.Join(syncDir(s.dir), old.Close())
+	err = syncDir(s.dir)
+	s.doubt = err != nil
+	return errors.Join(err, old.Close())
 }

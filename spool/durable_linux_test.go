@@ -1,85 +1,17 @@
 package spool
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"stepaway/audit"
 )
-
-// TestKilled kills a writing process 60 times: every number it had printed is there, and the chain is whole.
-func TestKilled(t *testing.T) {
-	dir := t.TempDir()
-	var last, unseen uint64
-	epoch := ""
-	for i := range 60 {
-		printed := killWriter(t, dir, last)
-		s, r := open(t, dir, Options{Check: inChild(t)})
-		if r.Code != "" || epoch != "" && r.Epoch != epoch {
-			t.Fatalf("kill %d: %+v", i, r)
-		}
-		if r.Head < printed {
-			t.Fatalf("kill %d: %d was stored, the head is %d", i, printed, r.Head)
-		}
-		epoch, unseen = r.Epoch, unseen+r.Head-printed
-		if n := len(all(t, s)); uint64(n) != r.Head-r.Acked {
-			t.Fatalf("kill %d: %d events from %d to %d", i, n, r.Acked+1, r.Head)
-		}
-		last = s.State().Head
-		closeSpool(t, s)
-	}
-	t.Logf("%d events, %d of them stored and not yet told", last, unseen)
-}
-
-// killWriter lets a child write until it has printed a number beyond last, and a moment longer.
-func killWriter(t *testing.T, dir string, last uint64) (printed uint64) {
-	t.Helper()
-	cmd := exec.Command(self(t), asWriter, dir)
-	out, err := cmd.StdoutPipe()
-	must(t, err)
-	must(t, cmd.Start())
-	started, done := make(chan struct{}), make(chan struct{})
-	var n atomic.Uint64
-	go func() {
-		defer close(done)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			v, err := strconv.ParseUint(lines.Text(), 10, 64)
-			if err != nil {
-				t.Errorf("child: %s", lines.Text())
-				return
-			}
-			if n.Swap(v) == 0 {
-				close(started)
-			}
-		}
-	}()
-	select {
-	case <-started:
-		time.Sleep(rand.N(60 * time.Millisecond))
-	case <-done:
-		t.Error("the child ended by itself")
-	case <-time.After(60 * time.Second):
-		t.Error("the child stored nothing in a minute")
-	}
-	must(t, cmd.Process.Kill())
-	<-done
-	cmd.Wait()
-	if n.Load() <= last && !t.Failed() {
-		t.Errorf("number %d given again, %d was the last", n.Load(), last)
-	}
-	return n.Load()
-}
 
 // small mounts a file system of some kilobytes.
 func small(t *testing.T, size string) string {

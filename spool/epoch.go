@@ -87,13 +87,10 @@ func (x *txn) replace(r *Report, found Found, known ackFile) error {
 	x.newEpoch()
 	x.st.Previous, x.st.Adopt = r.Before, true
 	f := audit.Facts{Ref: audit.MakeLabel(r.Before), Code: audit.MakeLabel(r.Code)}
-	switch {
-	case found.Head > 0:
-		f.From, f.To = found.Acked+1, found.Head
-	case known.Head > 0:
-		f.From, f.To = known.Last+1, known.Head
-	}
-	if f.To >= f.From && f.To > 0 {
+	f.From, f.To = max(found.Acked, known.Last)+1, max(found.Head, known.Head)
+	if f.To < f.From {
+		f.From, f.To = 0, 0
+	} else {
 		f.Count = int64(f.To - f.From + 1)
 	}
 	return x.put(x.own(audit.SpoolQuarantined, f))

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,9 +17,14 @@ import (
 
 // Verbs of the test binary as a child.
 const (
-	asCheck   = "check-spool"
-	asWriter  = "write-spool"
-	asLimited = "write-limited"
+	asCheck    = "check-spool"
+	asWriter   = "write-spool"
+	asUnsafe   = "write-spool-without-sync"
+	asStubborn = "write-spool-again-and-again"
+	asOpener   = "open-spool"
+	asLooker   = "look-at-spool"
+	asScript   = "write-script"
+	asLimited  = "write-limited"
 )
 
 func TestMain(m *testing.M) {
@@ -34,8 +38,18 @@ func TestMain(m *testing.M) {
 				os.Exit(1)
 			}
 			os.Exit(0)
-		case asWriter:
-			os.Exit(writeForEver(os.Args[2]))
+		case asScript:
+			if err := asScripted(os.Args[2]); err != nil {
+				fmt.Println("failed:", err)
+				os.Exit(1)
+			}
+			os.Exit(0)
+		case asWriter, asUnsafe, asStubborn, asOpener, asLooker:
+			if err := asWorker(os.Args[1], os.Args[2]); err != nil {
+				fmt.Println("failed:", err)
+				os.Exit(1)
+			}
+			os.Exit(0)
 		}
 	}
 	os.Exit(m.Run())
@@ -161,36 +175,6 @@ func ackAll(t testing.TB, s *Spool) {
 	st := s.State()
 	if err := s.Ack(st.Head, st.HeadHash, "proof"); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// writeForEver is the child that the kill test kills: it prints each number once it is stored.
-func writeForEver(dir string) int {
-	s, _, err := Open(dir, Options{})
-	if err != nil {
-		fmt.Println("open:", err)
-		return 1
-	}
-	run := fmt.Sprintf("%08x", os.Getpid())
-	for n := uint64(1); ; n++ {
-		_, last, err := s.Append([]audit.Event{event(run, n, audit.LockProved)})
-		if err != nil {
-			fmt.Println("append:", err)
-			return 1
-		}
-		os.Stdout.WriteString(strconv.FormatUint(last, 10) + "\n")
-		if n%50 != 0 {
-			continue
-		}
-		rs, err := s.Next(0, 20, 1<<20)
-		if err == nil {
-			r := rs[len(rs)-1]
-			err = s.Ack(r.Seq, r.Hash, "")
-		}
-		if err != nil {
-			fmt.Println("ack:", err)
-			return 1
-		}
 	}
 }
 

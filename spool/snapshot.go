@@ -66,7 +66,7 @@ func metas(f *os.File) ([]byte, error) {
 // Read answers what the file at path holds and calls f for each event in it, oldest first, until f fails.
 // The file must be a Snapshot that Check found sound.
 func Read(path string, f func(audit.Record) error) (State, error) {
-	db, err := openFile(path, true)
+	db, _, err := openFile(path, true)
 	if err != nil {
 		return State{}, fmt.Errorf("read %s: %w", path, err)
 	}

@@ -93,11 +93,13 @@ type Spool struct {
 	noteMu sync.Mutex   // guards noted and the file
 	mu     sync.RWMutex // held for reading while db is read, for writing while it is exchanged
 	db     *bolt.DB
+	file   *os.File // that of db
 	jobs   chan *job
 	quit   chan struct{}
 	done   chan struct{}
 	close  sync.Once
 	bad    atomic.Bool
+	doubt  bool    // of the writing goroutine: what is seen in the file may not be on disk
 	noted  ackFile // what ack.json holds
 	state  atomic.Pointer[State]
 }
@@ -175,19 +177,25 @@ func (s *Spool) open() (Report, error) {
 	}
 	var r Report
 	if code != "" {
-		r.Code, r.Before = code, found.Epoch
-		if r.Before == "" {
-			r.Before = known.Epoch
+		if known.Epoch != "" && known.Epoch != found.Epoch { // not the file that the note is about, whatever it says
+			found = Found{Epoch: known.Epoch, Head: known.Head, Acked: known.Last}
 		}
+		r.Code, r.Before = code, found.Epoch
 		if r.Aside, err = setAside(s.path()); err != nil {
 			return Report{}, err
 		}
 	}
-	if s.db, err = openFile(s.path(), false); err != nil {
+	if err := create(s.path()); err != nil {
 		return Report{}, err
 	}
-	s.db.AllocSize = s.o.growth()
-	if err := s.begin(&r, found, known); err != nil {
+	if s.db, s.file, err = s.use(s.path()); err != nil {
+		return Report{}, err
+	}
+	err = s.settle()
+	if err == nil {
+		err = s.begin(&r, found, known)
+	}
+	if err != nil {
 		s.db.Close()
 		return Report{}, err
 	}
@@ -227,30 +235,66 @@ func (s *Spool) inspect() (Found, string, error) {
 	if errors.Is(err, ErrBusy) {
 		return Found{}, "", err
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return found, "damaged", nil
+	case found.Epoch == "" && s.noted.Epoch != "":
+		return found, "empty", nil
 	}
 	return found, "", nil
 }
 
 func (s *Spool) path() string { return filepath.Join(s.dir, fileName) }
 
+// use opens a file to write to it.
+func (s *Spool) use(path string) (*bolt.DB, *os.File, error) {
+	db, f, err := openFile(path, false)
+	if err == nil {
+		db.AllocSize = s.o.growth()
+	}
+	return db, f, err
+}
+
 // openFile opens a bbolt file so that it can grow for weeks: its list of free pages is not written with every commit.
-func openFile(path string, readOnly bool) (db *bolt.DB, err error) {
+func openFile(path string, readOnly bool) (db *bolt.DB, f *os.File, err error) {
 	err = guard(func() error {
 		db, err = bolt.Open(path, 0o600, &bolt.Options{
 			Timeout: time.Second, ReadOnly: readOnly,
 			FreelistType: bolt.FreelistMapType, NoFreelistSync: true,
+			OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+				f, err = os.OpenFile(name, flag, mode)
+				return f, err
+			},
 		})
 		return err
 	})
+	if errors.Is(err, ErrDamaged) {
+		f.Close()
+	}
 	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, ErrBusy
+		return nil, nil, ErrBusy
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return db, nil
+	return db, f, nil
+}
+
+// create makes an empty spool where there is none, under another name first: stopped in the middle it leaves nothing that
+// could be taken for a damaged one.
+func create(path string) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	next := path + ".new"
+	if err := os.RemoveAll(next); err != nil {
+		return err
+	}
+	db, _, err := openFile(next, false)
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.Close(), os.Rename(next, path))
 }
 
 // State answers what the spool holds.
@@ -272,11 +316,13 @@ func (s *Spool) Close() error {
 	return err
 }
 
-// closeFile closes the file; a damaged one may hold its locks for ever, so it is left to itself.
+// closeFile closes the file. What is in memory of a damaged one may be locked for ever, so it is left to itself; the file's own
+// lock is given up, so that it can be opened again.
 func (s *Spool) closeFile() error {
 	if s.bad.Load() {
+		err := s.file.Close()
 		go guard(s.db.Close)
-		return nil
+		return err
 	}
 	if err := s.writeAck(); err != nil {
 		s.db.Close()

@@ -431,3 +431,18 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+// TestRunsAreKnownOverEpochs: the run that writes now is never the one that is forgotten, however low the numbers of a new epoch
+// are. Forgotten, each of its events would be told as a gap, and one sent again stored twice.
+func TestRunsAreKnownOverEpochs(t *testing.T) {
+	s, _ := open(t, memory(t), Options{})
+	for i := range uint64(maxOrigins + 10) {
+		mustAppend(t, s, events(fmt.Sprintf("%04x", i), 1, 3)...)
+	}
+	ackAll(t, s)
+	must(t, s.Fork("fork"))
+	ackAll(t, s)
+	mustAppend(t, s, events("ffff", 1, 2)...)
+	mustAppend(t, s, events("ffff", 1, 3)...)
+	wantWords(t, s, "lock.proved ffff/1", "lock.proved ffff/2", "lock.proved ffff/3")
+}

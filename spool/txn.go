@@ -32,6 +32,7 @@ type stored struct {
 	Device   audit.Label `json:",omitempty"`
 	Adopt    bool        // the epoch began by a loss: the next run unknown to us may be older than we are
 	Drops    []drop      `json:",omitempty"`
+	Heard    uint64      `json:",omitempty"` // how often an event of a run was stored: it orders the runs over all epochs
 }
 
 // txn is one transaction on the file.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime"
 
+	bolt "go.etcd.io/bbolt"
+
 	"stepaway/audit"
 )
 
@@ -136,6 +138,12 @@ func (s *Spool) commit(js []*job) {
 // transact runs the jobs in one transaction. What is in memory is read from the file each time, so that a
 // commit whose fate is unknown leaves no number to be given out twice.
 func (s *Spool) transact(js []*job) error {
+	if s.doubt {
+		if err := s.renew(); err != nil {
+			return err
+		}
+		s.doubt = false
+	}
 	tx, err := s.db.Begin(true)
 	if err != nil {
 		return err
@@ -144,11 +152,14 @@ func (s *Spool) transact(js []*job) error {
 	if err == nil {
 		err = x.runAll(js)
 	}
+	if err == nil && x.dirty {
+		err = x.save()
+	}
 	switch {
 	case err != nil:
 		return errors.Join(err, tx.Rollback())
 	case x.dirty:
-		err = errors.Join(x.save(), tx.Commit())
+		err = s.end(tx)
 	default:
 		err = tx.Rollback()
 	}
@@ -157,6 +168,17 @@ func (s *Spool) transact(js []*job) error {
 	}
 	s.publish(x)
 	return nil
+}
+
+// end commits. After a failure it finds out whether the commit is seen all the same.
+func (s *Spool) end(tx *bolt.Tx) error {
+	id := tx.ID()
+	err := tx.Commit()
+	if err != nil {
+		seen, e := lastCommit(s.db)
+		s.doubt = e != nil || seen == id
+	}
+	return err
 }
 
 func (x *txn) runAll(js []*job) error {

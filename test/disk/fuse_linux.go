@@ -31,7 +31,8 @@ const (
 type Op struct {
 	Kind string
 	Path string
-	Off  int64
+	To   string // of a Rename
+	Off  int64  // of a Write; of a Truncate the new size
 	Data []byte // of a Write; only until the call returns
 }
 
@@ -160,11 +161,11 @@ var (
 )
 
 // ask asks the test whether a change may be made.
-func (t *tree) ask(kind string, n *node, off int64, data []byte) (int, syscall.Errno) {
+func (t *tree) ask(op Op) (int, syscall.Errno) {
 	if t.before == nil {
 		return 0, 0
 	}
-	return t.before(Op{Kind: kind, Path: n.name, Off: off, Data: data})
+	return t.before(op)
 }
 
 func (t *tree) do(opcode uint32, n *node, b []byte) ([]byte, syscall.Errno) {
@@ -190,10 +191,10 @@ func (t *tree) do(opcode uint32, n *node, b []byte) ([]byte, syscall.Errno) {
 	case opWrite:
 		return t.write(n, int64(le.Uint64(b[8:])), b[40:40+le.Uint32(b[16:])])
 	case opFsync:
-		_, errno := t.ask(Sync, n, 0, nil)
+		_, errno := t.ask(Op{Kind: Sync, Path: n.name})
 		return nil, errno
 	case opFsyncdir:
-		_, errno := t.ask(SyncDir, n, 0, nil)
+		_, errno := t.ask(Op{Kind: SyncDir, Path: n.name})
 		return nil, errno
 	case opReaddir:
 		return n.list(le.Uint64(b[8:]), int(le.Uint32(b[16:]))), 0
@@ -217,7 +218,7 @@ func (n *node) read(off, size int64) ([]byte, syscall.Errno) {
 }
 
 func (t *tree) write(n *node, off int64, data []byte) ([]byte, syscall.Errno) {
-	part, errno := t.ask(Write, n, off, data)
+	part, errno := t.ask(Op{Kind: Write, Path: n.name, Off: off, Data: data})
 	if errno != 0 {
 		data = data[:min(part, len(data))]
 	}
@@ -238,7 +239,7 @@ func (t *tree) setattr(n *node, b []byte) ([]byte, syscall.Errno) {
 	const mode, size = 1, 8
 	valid := le.Uint32(b)
 	if valid&size != 0 {
-		if _, errno := t.ask(Truncate, n, int64(le.Uint64(b[16:])), nil); errno != 0 {
+		if _, errno := t.ask(Op{Kind: Truncate, Path: n.name, Off: int64(le.Uint64(b[16:]))}); errno != 0 {
 			return nil, errno
 		}
 		to := le.Uint64(b[16:])

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -32,7 +33,7 @@ func (t *tree) name(opcode uint32, n *node, b []byte) ([]byte, syscall.Errno) {
 	case len(child.files) > 0:
 		return nil, unix.ENOTEMPTY
 	}
-	_, errno := t.ask(Remove, child, 0, nil)
+	_, errno := t.ask(Op{Kind: Remove, Path: child.name})
 	if errno == 0 {
 		delete(n.files, name)
 	}
@@ -41,7 +42,7 @@ func (t *tree) name(opcode uint32, n *node, b []byte) ([]byte, syscall.Errno) {
 
 func (t *tree) make(n *node, name string, mode uint32) ([]byte, syscall.Errno) {
 	child := t.add(n, name, mode)
-	if _, errno := t.ask(Create, child, 0, nil); errno != 0 {
+	if _, errno := t.ask(Op{Kind: Create, Path: child.name}); errno != 0 {
 		delete(n.files, name)
 		return nil, errno
 	}
@@ -52,12 +53,13 @@ func (t *tree) rename(from, child *node, name string, to *node, newName string) 
 	if to == nil {
 		return unix.ESTALE
 	}
-	if _, errno := t.ask(Rename, child, 0, nil); errno != 0 {
+	path := strings.TrimPrefix(to.name+"/"+newName, "/")
+	if _, errno := t.ask(Op{Kind: Rename, Path: child.name, To: path}); errno != 0 {
 		return errno
 	}
 	delete(from.files, name)
 	to.files[newName] = child
-	child.name = to.name + "/" + newName
+	child.name = path
 	return 0
 }
 

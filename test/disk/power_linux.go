@@ -26,7 +26,7 @@ type Power struct {
 	tree   *tree
 	mu     sync.Mutex
 	log    *Log
-	refuse func(op Op) bool
+	refuse func(op Op, now int) bool
 }
 
 // Log is what a device was asked for, after it held something else.
@@ -141,15 +141,16 @@ func (p *Power) record(op Op) (int, syscall.Errno) {
 	if p.log == nil {
 		return 0, 0
 	}
-	if p.refuse != nil && p.refuse(op) {
+	if p.refuse != nil && p.refuse(op, len(p.log.ops)) {
 		return 0, unix.EIO
 	}
 	p.log.ops = append(p.log.ops, entry{flush: op.Kind == Sync, off: op.Off, data: bytes.Clone(op.Data)})
 	return 0, 0
 }
 
-// Refuse has f decide of each write and flush of the device whether it fails with EIO and changes nothing.
-func (p *Power) Refuse(f func(Op) bool) {
+// Refuse has f decide of each write and flush of the device, and of how many there were before, whether it fails with EIO
+// and changes nothing.
+func (p *Power) Refuse(f func(op Op, now int) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refuse = f
