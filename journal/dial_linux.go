@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -8,6 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+const socket = "/run/systemd/journal/socket"
 
 // Dial connects to the journal if standard error leads there; nil if it does not. What the journal does not take goes to
 // the writer.
@@ -46,4 +49,14 @@ func (s sender) Write(entry []byte) (int, error) {
 	}
 	_, err := s.otherwise.Write(plain(entry))
 	return len(entry), err
+}
+
+// plain is the line of an entry, which is its last field.
+func plain(entry []byte) []byte {
+	const label = "MESSAGE\n"
+	at := bytes.LastIndex(entry, []byte("\n"+label))
+	if at < 0 {
+		return entry
+	}
+	return entry[min(at+1+len(label)+8, len(entry)):]
 }

@@ -14,10 +14,7 @@ import (
 	"strings"
 )
 
-const (
-	socket  = "/run/systemd/journal/socket"
-	maxText = 16 << 10 // of one field
-)
+const maxText = 16 << 10 // of one field
 
 // Sink takes one entry in each Write, which is kept whole.
 type Sink interface{ Write([]byte) (int, error) }
@@ -95,14 +92,4 @@ func quoted(v string) string {
 		return fmt.Sprintf("%q", v)
 	}
 	return v
-}
-
-// plain is the line of an entry, which is its last field.
-func plain(entry []byte) []byte {
-	const label = "MESSAGE\n"
-	at := bytes.LastIndex(entry, []byte("\n"+label))
-	if at < 0 {
-		return entry
-	}
-	return entry[min(at+1+len(label)+8, len(entry)):]
 }
