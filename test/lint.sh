@@ -36,10 +36,16 @@ no_registry() {
 		xargs -0 grep -nIiE -e '\b(deb|proxy|sum|registry|archive|mirrors?|snapshot|pypi)\.[a-z]+\.(org|com|net|io)\b' /dev/null >&2
 }
 
+shells_parse() {
+	local f all=0
+	for f in .ci/run test/*.sh test/*/*.sh; do bash -n "$f" || all=1; done
+	return $all
+}
+
 step "gofmt" formatted
 step "no path of one machine" no_machine
 step "no package registry" no_registry
-step "shell scripts parse" bash -n .ci/run test/*.sh test/*/*.sh
+step "shell scripts parse" shells_parse
 step "go vet" go vet ./...
 step "go vet, machine" go vet -tags machine ./test/vm/...
 step "go vet, windows" env GOOS=windows CGO_ENABLED=0 go vet ./...

@@ -14,25 +14,25 @@ import (
 // versions are built one after the other, so that the second can be an upgrade of the first.
 var versions = []string{"0.0.1", "0.0.2"}
 
-// payload makes the directory that the machine has as /payload: the helper, and the programs of each version.
+// payload makes the directory that the machine has as /payload: the helper, and the packages of each version.
 func payload(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	compile(t, filepath.Join(dir, "guest"), "stepaway/test/vm/guest", "0", "")
+	dir, programs := t.TempDir(), t.TempDir()
+	helper := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", filepath.Join(dir, "guest"), "./guest")
+	helper.Env = append(os.Environ(), "CGO_ENABLED=0")
+	made(t, helper)
 	for _, version := range versions {
-		for name, cgo := range map[string]string{"agent": "0", "courier": "0", "collector": "0", "tray": "1"} {
-			compile(t, filepath.Join(dir, version, "stepaway-"+name), "stepaway/cmd/"+name, cgo, version)
-		}
+		packages := exec.Command("make", "--no-print-directory", "deb", "VERSION="+version, "BIN="+programs, "DIST="+dir)
+		packages.Dir, packages.Env = "../..", append(os.Environ(), "SOURCE_DATE_EPOCH=1700000000", "STEPAWAY_SIGNING_KEY=")
+		made(t, packages)
 	}
 	return dir
 }
 
-func compile(t *testing.T, to, pkg, cgo, version string) {
+func made(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version="+version, "-o", to, pkg)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", pkg, err, out)
+		t.Fatalf("%v: %v\n%s", cmd.Args, err, out)
 	}
 }
 

@@ -26,6 +26,15 @@ func (w *ward) onTime(last, most time.Duration) audit.Event {
 	return e
 }
 
+// locked is onTime for what nothing disturbs, and waits until the greeter proves it.
+func (w *ward) locked(last time.Duration) {
+	w.t.Helper()
+	requested := w.onTime(last, promptly)
+	proved := w.await(last, audit.LockProved, "proof=greeter")
+	w.shift.late = append(w.shift.late, at(requested)-last-limit)
+	w.step("asked for a lock %v after the last input, proved %v later", at(requested)-last, at(proved)-at(requested))
+}
+
 // onlyHardwareCounts: keys and the pointer put the deadline off, what programs make of them does not.
 func (w *ward) onlyHardwareCounts() {
 	s, _ := w.session()
@@ -58,8 +67,7 @@ func (w *ward) onlyHardwareCounts() {
 	if now, device := w.Touched(); now != last {
 		w.t.Errorf("%s gave input in between", device)
 	}
-	w.onTime(last, promptly)
-	w.await(last, audit.LockProved, "proof=greeter")
+	w.locked(last)
 	w.none(last, audit.WarningCleared)
 	seen := w.await(last, audit.InputInjected)
 	w.step("xdotool and uinput put nothing off; recorded: %s %d", seen.Type, seen.Facts.Count)
@@ -95,8 +103,7 @@ func (w *ward) keyboardIsPlugged() {
 		w.step("%s puts the deadline off", step.name)
 	}
 	last := w.touch()
-	w.onTime(last, promptly)
-	w.await(last, audit.LockProved, "proof=greeter")
+	w.locked(last)
 	w.open()
 }
 

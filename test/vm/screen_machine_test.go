@@ -5,6 +5,8 @@ package vm
 import (
 	"image"
 	"image/color"
+
+	"stepaway/test/vm/qemu"
 )
 
 // The greeter's dialog, and its colours.
@@ -14,6 +16,30 @@ var (
 	focus   = color.RGBA{53, 132, 228, 255}  // around the entry that is typed in
 	refusal = color.RGBA{242, 230, 217, 255} // behind what is said of a wrong password
 )
+
+// The icon's place and colours.
+var (
+	panel = image.Rect(0, 0, qemu.Width, 40)
+	green = color.RGBA{52, 168, 98, 255} // open
+	amber = color.RGBA{255, 179, 28, 255}
+	ink   = color.RGBA{21, 33, 48, 255} // of the desktop behind
+)
+
+// icon says whether the panel shows our icon in a colour.
+func (w *ward) icon(c color.RGBA) bool {
+	w.t.Helper()
+	_, n := find(w.Look(), panel, c)
+	return n > 15
+}
+
+// bubble says whether a notification is where XFCE shows them: there the desktop's background is hidden.
+func (w *ward) bubble() bool {
+	w.t.Helper()
+	img := w.Look()
+	corner := image.Rect(qemu.Width-400, 60, qemu.Width-40, 140)
+	_, bare := find(img, corner, ink)
+	return bare < corner.Dx()*corner.Dy()/2
+}
 
 // asks says what the greeter waits for: "name", "password", or "" while there is none.
 func (w *ward) asks() string {

@@ -14,11 +14,13 @@ import (
 
 // TestMachine is one long shift at one workstation: its parts build on one another, but each begins with an open desktop.
 func TestMachine(t *testing.T) {
-	w := &ward{t: t, began: time.Now()}
-	w.Machine = qemu.New(t, payload(t), shots(t))
+	w := &ward{t: t, began: time.Now(), shots: shots(t), shift: &shift{}}
+	w.Machine = qemu.New(t, payload(t), w.shots)
 	w.step("programs and disk are made")
 	w.Start()
 	w.step("the kernel is up")
+	w.until("the greeter", w.greeter)
+	w.step("the greeter is up")
 	w.setUp()
 	w.logOn()
 	parts := []struct {
@@ -34,6 +36,8 @@ func TestMachine(t *testing.T) {
 		{"kill and stop", (*ward).killedAndStopped},
 		{"upgrade", (*ward).upgradedWhileLocked},
 		{"power", (*ward).powerIsPulled},
+		{"lateness", (*ward).isPunctual},
+		{"idle", (*ward).restsQuietly},
 	}
 	for _, part := range parts {
 		t.Run(part.name, func(t *testing.T) {
@@ -50,29 +54,24 @@ func TestMachine(t *testing.T) {
 	}
 }
 
-// setUp does what docs/install.md says, with a collector on the machine itself.
+// setUp installs the packages, with a collector on the machine itself.
 func (w *ward) setUp() {
 	w.t.Helper()
-	w.sh("install -m 755 /payload/" + versions[0] + "/stepaway-collector /usr/bin/")
-	w.sh("install -d -m 755 /etc/stepaway")
-	w.write(policyAt, calm)
-	w.must("stepaway-collector", "init", "--data", data)
-	w.write("/etc/systemd/system/collector.service", "[Service]\nType=notify\nRestart=always\nExecStart=/usr/bin/stepaway-collector serve --data "+
-		data+" --listen 127.0.0.1:8443\n[Install]\nWantedBy=multi-user.target\n")
-	w.must("systemctl", "enable", "-q", "--now", "collector.service")
-	w.install(versions[0])
-	said := strings.Split(w.must("stepaway-collector", "token", "--data", data, "--url", "https://127.0.0.1:8443", "ward3-pc07"), "\n")
+	w.install("stepaway-collector", versions[0])
+	w.collector("init")
+	w.write("/etc/default/stepaway-collector", "ARGS=\"--listen 127.0.0.1:8443\"\n")
+	w.must("systemctl", "restart", "stepaway-collector.service")
+	w.install("stepaway", versions[0])
+	said := strings.Split(w.collector("token", "--url", "https://127.0.0.1:8443", "ward3-pc07"), "\n")
 	w.must("runuser", "-u", "stepaway", "--", "stepaway-courier", "enroll", "--token", said[len(said)-1])
+	w.write(policyAt, calm)
 	w.step("installed")
 }
 
-// install puts a version of the workstation's programs where another may be.
-func (w *ward) install(version string) {
+// install installs a package, or another version of it.
+func (w *ward) install(pkg, version string) {
 	w.t.Helper()
-	for _, p := range []string{"agent", "courier", "tray"} {
-		w.sh("install -m 755 /payload/" + version + "/stepaway-" + p + " /usr/bin/")
-	}
-	w.must("stepaway-agent", "install")
+	w.must("dpkg", "-i", "/payload/"+pkg+"_"+version+"_amd64.deb")
 }
 
 // logOn types name and password at the first greeter, and waits for the desktop with its locker and our tray.
@@ -84,6 +83,7 @@ func (w *ward) logOn() {
 	})
 	w.step("the desktop is up")
 	w.until("the tray", func() bool { s, _ := w.session(); return s.Tray })
+	w.until("the icon", func() bool { return w.icon(green) })
 	w.step("the tray is up")
 	w.Shot("desktop")
 }
@@ -92,11 +92,10 @@ func (w *ward) logOn() {
 func (w *ward) locksByIdle() {
 	w.under(brisk)
 	last := w.touch()
-	w.phase(link.Warned)
+	w.until("the icon of a warning", func() bool { return w.icon(amber) })
+	w.until("the warning", func() bool { return w.bubble() })
 	w.Shot("warning")
-	requested := w.onTime(last, promptly)
-	proved := w.await(last, audit.LockProved, "proof=greeter")
-	w.step("asked for a lock %v after the last key, proved %v later", at(requested)-last, at(proved)-at(requested))
+	w.locked(last)
 	w.rule(calm)
 	w.until("the greeter", w.greeter)
 	w.Shot("locked")

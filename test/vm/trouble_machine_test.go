@@ -48,11 +48,10 @@ func (w *ward) killedAndStopped() {
 func (w *ward) upgradedWhileLocked() {
 	w.under(brisk)
 	last := w.touch()
-	w.onTime(last, promptly)
-	w.await(last, audit.LockProved, "proof=greeter")
+	w.locked(last)
 	w.rule(calm)
 	since := w.now()
-	w.install(versions[1])
+	w.install("stepaway", versions[1])
 	w.until("the new version", func() bool { return w.status().Version == versions[1] })
 	time.Sleep(3 * time.Second)
 	if s, _ := w.session(); s.State.Phase != link.Secured || !w.greeter() {
@@ -63,14 +62,13 @@ func (w *ward) upgradedWhileLocked() {
 	w.open()
 	w.under(brisk)
 	last = w.touch()
-	w.onTime(last, promptly)
-	w.await(last, audit.LockProved, "proof=greeter")
+	w.locked(last)
 	w.open()
 }
 
 // powerIsPulled: what was not sent yet is there after the next boot, and the deadline is too.
 func (w *ward) powerIsPulled() {
-	w.must("systemctl", "disable", "-q", "--now", "collector.service")
+	w.must("systemctl", "disable", "-q", "--now", "stepaway-collector.service")
 	boot := w.boot()
 	w.under(brisk)
 	last := w.touch()
@@ -90,12 +88,12 @@ func (w *ward) powerIsPulled() {
 		w.t.Errorf("the spool before: %+v, after: %+v", was, st.Courier)
 	}
 	w.step("the spool: %s", w.must("runuser", "-u", "stepaway", "--", "stepaway-courier", "audit", "verify"))
-	w.must("systemctl", "enable", "-q", "--now", "collector.service")
+	w.must("systemctl", "enable", "-q", "--now", "stepaway-collector.service")
 	w.until("everything at the collector", func() bool {
 		st := w.status()
 		return st.Waiting == 0 && st.Courier != nil && st.Courier.Head == st.Courier.Acked
 	})
-	w.step("the collector: %s", w.must("stepaway-collector", "verify", "--data", data))
+	w.step("the collector: %s", w.collector("verify"))
 	var kept int
 	for _, e := range w.eventsOf(boot, last) {
 		if is(e, audit.LockRequested, "reason=idle") {
@@ -107,8 +105,6 @@ func (w *ward) powerIsPulled() {
 	}
 	w.under(brisk)
 	last = w.touch()
-	e := w.onTime(last, promptly)
-	w.await(last, audit.LockProved, "proof=greeter")
-	w.step("after the boot: asked for a lock %v after the last key", at(e)-last)
+	w.locked(last)
 	w.open()
 }
