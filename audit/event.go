@@ -25,6 +25,9 @@ const maxLabel = 64
 // and at most 64 bytes are kept. A leading "+", "-" or "@" becomes "?", so that no spreadsheet takes a
 // label for a formula.
 func MakeLabel(s string) Label {
+	if clean(s) {
+		return Label(s)
+	}
 	var b strings.Builder
 	for _, r := range s {
 		if b.Len() == maxLabel {
@@ -36,6 +39,16 @@ func MakeLabel(s string) Label {
 		b.WriteRune(r)
 	}
 	return Label(b.String())
+}
+
+// clean reports whether a text is a label as it stands.
+func clean(s string) bool {
+	for i := range len(s) {
+		if !labelRune(rune(s[i])) || i == 0 && (s[i] == '+' || s[i] == '-' || s[i] == '@') {
+			return false
+		}
+	}
+	return len(s) <= maxLabel
 }
 
 func labelRune(r rune) bool {
