@@ -24,7 +24,7 @@ const (
 	maxAtOnce    = 256       // requests of devices
 	maxPerDevice = 2         // of one device
 	maxStrangers = 256       // requests without a certificate
-	maxBodies    = 256 << 20 // bytes of requests of devices
+	maxBodies    = 128 << 20 // bytes of requests of devices
 	maxUnread    = 256 << 10 // bytes of a connection that nobody has read yet
 
 	strangerBody = 10 * time.Second // to send the body of one
@@ -142,8 +142,10 @@ func (s *Server) receive(r *http.Request) (free func(), err error) {
 	if r.Method != http.MethodPost {
 		return func() {}, nil
 	}
+	var body bytes.Buffer
 	size := r.ContentLength
-	if size < 0 || size > uplink.MaxBatch {
+	known := size >= 0 && size <= uplink.MaxBatch
+	if !known {
 		size = uplink.MaxBatch + 1 // which is refused
 	}
 	if s.bodies.Add(size) > maxBodies {
@@ -151,8 +153,9 @@ func (s *Server) receive(r *http.Request) (free func(), err error) {
 		return nil, refuse(http.StatusServiceUnavailable, uplink.CodeBusy, errors.New("too many bytes at once"))
 	}
 	free = func() { s.bodies.Add(-size) }
-	var body bytes.Buffer
-	body.Grow(int(size) + bytes.MinRead)
+	if known {
+		body.Grow(int(size) + bytes.MinRead)
+	}
 	if _, err := body.ReadFrom(io.LimitReader(r.Body, size)); err != nil {
 		free()
 		return nil, malformed(fmt.Errorf("read a message: %w", err))
