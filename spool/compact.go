@@ -15,7 +15,7 @@ func (s *Spool) compact() error {
 	if st.Freed != st.Head || st.Bytes <= s.o.CompactOver {
 		return nil
 	}
-	return s.send(&job{alone: s.exchange, done: make(chan struct{})})
+	return s.send(&job{alone: s.exchange})
 }
 
 // exchange runs on the writing goroutine, outside any transaction.

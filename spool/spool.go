@@ -23,6 +23,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"stepaway/audit"
+	"stepaway/group"
 )
 
 // Names within the spool's directory.
@@ -93,13 +94,12 @@ type Spool struct {
 	noteMu sync.Mutex   // guards noted and the file
 	mu     sync.RWMutex // held for reading while db is read, for writing while it is exchanged
 	db     *bolt.DB
-	file   *os.File // that of db
-	jobs   chan *job
-	quit   chan struct{}
-	done   chan struct{}
+	file   *os.File             // that of db
+	jobs   *group.Writers[*job] // one goroutine
 	close  sync.Once
 	bad    atomic.Bool
 	doubt  bool    // of the writing goroutine: what is seen in the file may not be on disk
+	known  decoded // of the writing goroutine: the state as it was committed last
 	noted  ackFile // what ack.json holds
 	state  atomic.Pointer[State]
 }
@@ -107,7 +107,7 @@ type Spool struct {
 // Open opens the spool in dir, which it makes if there is none. It fails only when another courier has it
 // or the directory cannot be used.
 func Open(dir string, o Options) (*Spool, Report, error) {
-	s := &Spool{dir: dir, o: o.filled(), jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{})}
+	s := &Spool{dir: dir, o: o.filled()}
 	if err := prepare(dir); err != nil {
 		return nil, Report{}, fmt.Errorf("open spool: %w", err)
 	}
@@ -121,7 +121,7 @@ func Open(dir string, o Options) (*Spool, Report, error) {
 		lock.Close()
 		return nil, Report{}, fmt.Errorf("open spool in %s: %w", dir, err)
 	}
-	go s.write()
+	s.jobs = group.New(1, maxGroup, s.commit)
 	return s, r, nil
 }
 
@@ -304,8 +304,7 @@ func (s *Spool) State() State { return *s.state.Load() }
 func (s *Spool) Close() error {
 	var err error
 	s.close.Do(func() {
-		close(s.quit)
-		<-s.done
+		s.jobs.Close()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		err = s.closeFile()

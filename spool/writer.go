@@ -1,13 +1,14 @@
 package spool
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"runtime"
 
 	bolt "go.etcd.io/bbolt"
 
 	"stepaway/audit"
+	"stepaway/group"
 )
 
 // maxGroup is how many jobs share one transaction at most.
@@ -19,7 +20,6 @@ type job struct {
 	do    func(*txn) error
 	alone func() error // runs outside the transaction instead, after it
 	err   error
-	done  chan struct{}
 }
 
 // Append stores events in order, durably, and answers the numbers of the first and last that were written,
@@ -74,49 +74,21 @@ func (s *Spool) Fork(code audit.Label) error {
 	return s.writeAck()
 }
 
-func (s *Spool) submit(do func(*txn) error) error {
-	return s.send(&job{do: do, done: make(chan struct{})})
-}
+func (s *Spool) submit(do func(*txn) error) error { return s.send(&job{do: do}) }
 
+// send waits until the one goroutine that writes is done with the job: its fate must be known.
 func (s *Spool) send(j *job) error {
-	select {
-	case s.jobs <- j:
-		<-j.done
-		return j.err
-	case <-s.quit:
+	err := s.jobs.Do(context.Background(), j)
+	if errors.Is(err, group.ErrClosed) {
 		return ErrClosed
 	}
-}
-
-// write is the one goroutine that writes.
-func (s *Spool) write() {
-	defer close(s.done)
-	for {
-		select {
-		case j := <-s.jobs:
-			s.commit(s.gather(j))
-		case <-s.quit:
-			return
-		}
+	if err == nil {
+		err = j.err
 	}
+	return err
 }
 
-// gather takes along whoever waits already; nobody waits for company.
-func (s *Spool) gather(j *job) []*job {
-	js := []*job{j}
-	runtime.Gosched()
-	for len(js) < maxGroup {
-		select {
-		case j := <-s.jobs:
-			js = append(js, j)
-		default:
-			return js
-		}
-	}
-	return js
-}
-
-func (s *Spool) commit(js []*job) {
+func (s *Spool) commit(js []*job) error {
 	err := ErrDamaged
 	if !s.bad.Load() {
 		err = guard(func() error { return s.transact(js) })
@@ -125,14 +97,11 @@ func (s *Spool) commit(js []*job) {
 		s.bad.Store(true)
 	}
 	for _, j := range js {
-		switch {
-		case err != nil:
-			j.err = err
-		case j.alone != nil:
+		if err == nil && j.alone != nil {
 			j.err = guard(j.alone)
 		}
-		close(j.done)
 	}
+	return err
 }
 
 // transact runs the jobs in one transaction. What is in memory is read from the file each time, so that a
@@ -148,7 +117,7 @@ func (s *Spool) transact(js []*job) error {
 	if err != nil {
 		return err
 	}
-	x, err := load(tx, &s.o)
+	x, err := load(tx, &s.o, s.known)
 	if err == nil {
 		err = x.runAll(js)
 	}
@@ -166,6 +135,7 @@ func (s *Spool) transact(js []*job) error {
 	if err != nil {
 		return err
 	}
+	s.known = x.known
 	s.publish(x)
 	return nil
 }
