@@ -435,3 +435,24 @@ func (x *exercise) refusals(s *site, ws *http.Client, good map[string][]byte, c 
 		}
 	}
 }
+
+// TestProtocolSaysTheLimits that the programs have.
+func TestProtocolSaysTheLimits(t *testing.T) {
+	body, err := os.ReadFile("../docs/protocol.md")
+	must(t, err)
+	for _, row := range []string{
+		fmt.Sprintf("of one event | %d; %.2f MiB; %d KiB |", uplink.MaxEvents, float64(uplink.MaxBatch)/(1<<20), audit.MaxEncoded>>10),
+		fmt.Sprintf("of headers | %d KiB; %d KiB; %d KiB |", uplink.MaxAsk>>10, uplink.MaxAnswer>>10, uplink.MaxHeader>>10),
+		fmt.Sprintf("connecting included | %.0f s |", uplink.ExchangeTime.Seconds()),
+		fmt.Sprintf("a connection without one | %.0f s; %.0f s |", strangerBody.Seconds(), uplink.StrangerTime.Seconds()),
+		fmt.Sprintf("without a certificate | %d; %d; %d |", maxPerDevice, maxAtOnce, maxStrangers),
+		fmt.Sprintf("of devices at once | %d MiB |", maxBodies>>20),
+		fmt.Sprintf("in all | %d; %d |", maxOfDevice, maxConnections),
+		fmt.Sprintf("Retry-After, %d to %d s", againMin, againMax),
+		fmt.Sprintf("Life: %.0f days", deviceLife.Hours()/24),
+	} {
+		if !strings.Contains(string(body), row) {
+			t.Errorf("not in docs/protocol.md: %s", row)
+		}
+	}
+}
