@@ -88,7 +88,7 @@ func (x *txn) read() error {
 	if v == nil {
 		return nil
 	}
-	if bytes.Equal(v, x.known.from) {
+	if x.known.from != nil && bytes.Equal(v, x.known.from) {
 		x.st = x.known.st
 		x.st.Drops = slices.Clone(x.st.Drops) // the maps are never changed, see moveSink and missed
 		return nil
