@@ -135,13 +135,15 @@ const estimate = int64(1 << 10)
 
 func cost(body []byte) int64 { return int64(len(body)) * 5 / 4 }
 
-// sound answers e as it can be stored, or in its place the event that says that it could not be.
+// sound answers e, or in its place the event that says that it cannot be stored. Whether it can be encoded shows when it is.
 func sound(e audit.Event, x *txn) audit.Event {
-	checked := x.finish(e)
-	body, _, err := audit.Encode(checked)
-	if err == nil && len(body) <= audit.MaxEncoded && checked.Check() == nil {
+	if x.finish(e).Check() == nil {
 		return e
 	}
+	return x.malformed(e)
+}
+
+func (x *txn) malformed(e audit.Event) audit.Event {
 	return x.own(audit.SpoolGap, audit.Facts{Ref: audit.MakeLabel(e.Run), From: e.N, To: e.N, Count: 1, Code: "malformed"})
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"stepaway/audit"
 )
@@ -165,13 +166,14 @@ func TestHolesAreRecorded(t *testing.T) {
 
 func TestMalformedEventLeavesAGap(t *testing.T) {
 	s, _ := open(t, t.TempDir(), Options{})
-	bad := []audit.Event{events("a", 1, 1)[0], events("a", 2, 2)[0], events("a", 3, 3)[0], events("a", 4, 4)[0]}
+	bad := events("a", 1, 5)
 	bad[0].Type = "made.up"
 	bad[1].Session = &audit.Session{User: "a\x1b[2J"}
 	bad[2].V = 7
+	bad[3].Wall = time.Date(12026, 1, 1, 0, 0, 0, 0, time.UTC)
 	mustAppend(t, s, bad...)
 	wantWords(t, s, "spool.gap ref=a 1-1 count=1 malformed", "spool.gap ref=a 2-2 count=1 malformed",
-		"spool.gap ref=a 3-3 count=1 malformed", "lock.proved a/4")
+		"spool.gap ref=a 3-3 count=1 malformed", "spool.gap ref=a 4-4 count=1 malformed", "lock.proved a/5")
 }
 
 func TestRunsAreForgottenInOrder(t *testing.T) {

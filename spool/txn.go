@@ -135,10 +135,14 @@ func (x *txn) newEpoch() {
 	x.dirty = true
 }
 
-// put numbers, chains and writes one event.
+// put numbers, chains and writes one event, or in the place of one that cannot be encoded the event that says so.
 func (x *txn) put(e audit.Event) error {
 	e = x.finish(e)
 	body, hash, err := audit.Encode(e)
+	if err != nil || len(body) > audit.MaxEncoded {
+		e = x.finish(x.malformed(e))
+		body, hash, err = audit.Encode(e)
+	}
 	if err != nil {
 		return err
 	}
