@@ -47,6 +47,7 @@ func (w *ward) restsQuietly() {
 		row(name, a)
 		sum.Switches, sum.CPUNS, sum.RSSKB = sum.Switches+a.Switches, sum.CPUNS+a.CPUNS, sum.RSSKB+a.RSSKB
 	}
+	w.t.Log("\n" + table)
 	w.record("idle", table)
 	w.none(began, audit.LockRequested)
 }
@@ -78,6 +79,8 @@ func (w *ward) isPunctual() {
 	for _, d := range late {
 		list = append(list, fmt.Sprint(d.Milliseconds()))
 	}
-	w.record("lateness", fmt.Sprintf("lock asked for after the deadline, %d deadlines of %v: p50 %d ms, max %d ms (%s)\n", len(late), limit,
-		late[len(late)/2].Milliseconds(), late[len(late)-1].Milliseconds(), strings.Join(list, " ")))
+	said := fmt.Sprintf("lock asked for after the deadline, %d deadlines of %v: p50 %d ms, max %d ms (%s)\n", len(late), limit,
+		late[len(late)/2].Milliseconds(), late[len(late)-1].Milliseconds(), strings.Join(list, " "))
+	w.t.Log(said)
+	w.record("lateness", said)
 }

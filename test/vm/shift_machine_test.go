@@ -51,6 +51,7 @@ func TestMachine(t *testing.T) {
 			part.test(&one)
 		})
 		w.Machine.T = t
+		w.record("events", w.collector("events"))
 	}
 }
 
@@ -96,9 +97,8 @@ func (w *ward) locksByIdle() {
 	w.until("the warning", func() bool { return w.bubble() })
 	w.Shot("warning")
 	w.locked(last)
-	w.rule(calm)
-	w.until("the greeter", w.greeter)
 	w.Shot("locked")
+	w.rule(calm)
 
 	if w.asks() == "name" {
 		w.Type("nurse")

@@ -30,14 +30,13 @@ func (w *ward) killedAndStopped() {
 		late     time.Duration // at most
 	}{
 		{"KILL", []string{"agent", "courier", "tray"}, promptly},
-		{"STOP", []string{"courier", "tray"}, promptly},
 		{"STOP", []string{"agent", "courier", "tray"}, watchdog + promptly},
 	} {
 		w.under(brisk)
 		last := w.touch()
 		w.sh("kill -" + c.sig + " " + w.pids(c.programs...))
 		e := w.onTime(last, c.late)
-		w.await(last, audit.LockProved, "proof=greeter")
+		w.proved(last)
 		w.step("SIG%s of %v: asked for a lock %v after the last key", c.sig, c.programs, at(e)-last)
 		w.open()
 		w.until("the tray", func() bool { s, _ := w.session(); return s.Tray })

@@ -47,10 +47,9 @@ type shift struct {
 	late []time.Duration // of locks that nothing disturbed: from the deadline to the request
 }
 
-// record keeps a table of figures beside the pictures.
+// record keeps a text beside the pictures.
 func (w *ward) record(name, table string) {
 	w.t.Helper()
-	w.t.Log("\n" + table)
 	if err := os.WriteFile(filepath.Join(w.shots, name+".txt"), []byte(table), 0o644); err != nil {
 		w.t.Fatal(err)
 	}
