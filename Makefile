@@ -11,7 +11,7 @@ BIN     ?= bin
 DIST    ?= dist
 STATIC  := agent courier collector
 
-.PHONY: build windows deb deps lint test test-machine run bench bench-store torture shots clean help
+.PHONY: build windows deb deps lint test test-machine run bench bench-store bench-fleet torture shots clean help
 
 build: ## the four programs for this system, in bin/
 	@mkdir -p $(BIN)
@@ -56,6 +56,11 @@ bench: ## Stepaway beside xautolock, xss-lock and swayidle; about ten minutes (B
 bench-store: ## the collector with SQLite, with PostgreSQL and with no store, in one run, as ratios
 	@test/deps.sh build test
 	@go run ./test/bench -only store -others
+
+bench-fleet: ## 2,000 workstations against real collectors on both stores; about five minutes (FLEET=20000)
+	@test/deps.sh build test
+	@go build -buildvcs=false -o bin/fleet ./test/fleet
+	@bin/fleet
 
 torture: ## collectors killed 50 times under load on both stores; some minutes
 	@test/deps.sh build test
