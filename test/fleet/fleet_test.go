@@ -68,6 +68,7 @@ var both = []string{"sqlite", "postgres"}
 // TestFleet plays a small fleet against real collectors on each store: nothing is lost or doubled, and good devices are
 // served beside broken and slow ones.
 func TestFleet(t *testing.T) {
+	t.Parallel()
 	for _, store := range both {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
@@ -105,6 +106,7 @@ func TestFleet(t *testing.T) {
 
 // TestComeAgain: devices that are told to come again do so, not sooner than they were told, and everything arrives.
 func TestComeAgain(t *testing.T) {
+	t.Parallel()
 	for _, store := range both {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
