@@ -37,6 +37,13 @@ func readAck(dir string) (ackFile, error) {
 	return a, nil
 }
 
+// Noted answers what is noted beside the spool's file in dir: of a State the epoch, the head when it was noted, what was
+// acknowledged and the collector's signature. The error is fs.ErrNotExist where there is no note.
+func Noted(dir string) (State, error) {
+	a, err := readAck(dir)
+	return State{Epoch: a.Epoch, Head: a.Head, Acked: a.Last, AckedHash: a.Hash, Proof: a.Proof}, err
+}
+
 // writeAck notes the state beside the file. It comes after the transaction: stopped in between, the note
 // is behind, never ahead.
 func (s *Spool) writeAck() error {

@@ -30,12 +30,12 @@ func (x *txn) begin(r *Report, found Found, known ackFile) error {
 		return x.carryOn(r)
 	}
 	r.Code, r.Before = "older", x.st.Epoch
-	after := x.st.Acked
-	if known.Epoch == x.st.Epoch {
-		after = max(after, known.Last)
+	if known.Epoch != x.st.Epoch {
+		known.Last, known.Head = 0, 0
 	}
+	after := max(x.st.Acked, known.Last)
 	x.st.Adopt = true
-	return x.rollback("older", after)
+	return x.rollback("older", after, known.Head)
 }
 
 // carryOn continues the epoch, unless device or collector is another than before: neither could make sense
@@ -50,7 +50,7 @@ func (x *txn) carryOn(r *Report) error {
 		return x.renumber()
 	}
 	r.Code, r.Before = "enrolled", x.st.Epoch
-	return x.rollback("enrolled", x.st.Acked)
+	return x.rollback("enrolled", x.st.Acked, 0)
 }
 
 // renumber carries every event over to an epoch for another collector. A sink goes on where it was.
@@ -96,13 +96,14 @@ func (x *txn) replace(r *Report, found Found, known ackFile) error {
 	return x.put(x.own(audit.SpoolQuarantined, f))
 }
 
-// rollback ends the epoch and carries the events after a number over to the next one.
-func (x *txn) rollback(code audit.Label, after uint64) error {
+// rollback ends the epoch, which is known to have got to the number head if not further, and carries the events after a
+// number over to the next one.
+func (x *txn) rollback(code audit.Label, after, head uint64) error {
 	kept, err := x.takeOut(after)
 	if err != nil {
 		return err
 	}
-	f := audit.Facts{Ref: audit.MakeLabel(x.st.Epoch), From: after + 1, To: x.st.Head, Count: int64(len(kept)), Code: code}
+	f := audit.Facts{Ref: audit.MakeLabel(x.st.Epoch), From: after + 1, To: max(x.st.Head, head), Count: int64(len(kept)), Code: code}
 	missed := x.missing(after)
 	x.newEpoch()
 	if err := x.put(x.own(audit.SpoolRollback, f)); err != nil {

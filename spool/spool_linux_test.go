@@ -318,7 +318,7 @@ func TestOlderCopyIsNoticed(t *testing.T) {
 			if again.Code != "older" || again.Before != r.Epoch || again.Epoch == r.Epoch {
 				t.Fatalf("%+v", again)
 			}
-			want := []string{"spool.rollback ref=" + r.Epoch + " 1-4 count=4 older", "lock.proved a/1", "lock.proved a/2",
+			want := []string{"spool.rollback ref=" + r.Epoch + " 1-6 count=4 older", "lock.proved a/1", "lock.proved a/2",
 				"lock.proved a/3", "lock.proved a/4"}
 			if ack {
 				want = []string{"spool.rollback ref=" + r.Epoch + " 3-4 count=2 older", "lock.proved a/3", "lock.proved a/4"}

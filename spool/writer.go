@@ -67,7 +67,7 @@ func (s *Spool) Ack(last uint64, hash, proof string) error {
 // Fork ends the epoch because the collector holds another history of it, and carries what is not
 // acknowledged over to a new one, behind an event that says so.
 func (s *Spool) Fork(code audit.Label) error {
-	err := s.submit(func(x *txn) error { return x.rollback(code, x.st.Acked) })
+	err := s.submit(func(x *txn) error { return x.rollback(code, x.st.Acked, 0) })
 	if err != nil {
 		return fmt.Errorf("begin a new epoch: %w", err)
 	}

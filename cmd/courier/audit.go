@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,72 +24,12 @@ func auditVerb(_ context.Context, args []string) error {
 			return auditExport(args[1:])
 		case "-h", "-help", "--help", "help":
 			fmt.Print("usage: stepaway-courier audit verify|export [FLAGS]\n\n" +
-				"  verify  check every event that waits on this machine, and the chain that binds them\n" +
+				"  verify  check every event that waits on this machine, the chain that binds them, and the acknowledgements\n" +
 				"  export  print them, as JSON lines, DICOM audit messages, FHIR AuditEvents or CSV\n")
 			return nil
 		}
 	}
 	return fmt.Errorf("audit: say verify or export; see stepaway-courier audit --help: %w", cmdline.ErrUsage)
-}
-
-// verified is what `audit verify --json` prints.
-type verified struct {
-	OK     bool   `json:"ok"`
-	Epoch  string `json:"epoch"`
-	From   uint64 `json:"from"` // 0 when no event waits
-	To     uint64 `json:"to"`
-	Events int    `json:"events"`
-	Damage string `json:"damage,omitempty"`
-}
-
-func auditVerify(args []string) error {
-	fl := flags("audit verify", "Checks every event that waits on this machine, and the chain that binds them. Works on a copy, so the\ncourier may run. What the collector has is gone from here: `stepaway-collector verify` checks that.")
-	dir := stateFlag(fl)
-	asJSON := fl.Bool("json", false, "print JSON")
-	if _, err := cmdline.Parse(fl, args); err != nil {
-		return err
-	}
-	v, err := verify(state(*dir))
-	if err != nil && v.Damage == "" {
-		return err
-	}
-	if *asJSON {
-		if e := json.NewEncoder(os.Stdout).Encode(v); e != nil {
-			return e
-		}
-	} else if err == nil {
-		fmt.Printf("epoch %s: %d events, %d to %d, each as it was written\n", v.Epoch, v.Events, v.From, v.To)
-	}
-	return err
-}
-
-func verify(s state) (verified, error) {
-	v := verified{}
-	prev, seq := "", uint64(0)
-	found, err := s.snapshot(func(path string) error {
-		_, err := spool.Read(path, func(r audit.Record) error {
-			e, err := audit.Decode(r.Body)
-			if err != nil {
-				return fmt.Errorf("event %d: %w", r.Seq, err)
-			}
-			if prev == "" {
-				prev, seq, v.From = e.Prev, r.Seq, r.Seq
-			}
-			if err := audit.Link(prev, seq, e); err != nil {
-				return err
-			}
-			prev, seq, v.To = r.Hash, seq+1, r.Seq
-			v.Events++
-			return nil
-		})
-		return err
-	})
-	v.Epoch = found.Epoch
-	if errors.Is(err, spool.ErrDamaged) || errors.Is(err, audit.ErrChain) || errors.Is(err, audit.ErrEvent) {
-		v.Damage = err.Error()
-	}
-	v.OK = err == nil
-	return v, err
 }
 
 // formats of export.
