@@ -29,6 +29,9 @@ type sqliteJob struct {
 	err error
 }
 
+// writerSizes: 64 MiB of pages in memory, and a log of 32 MiB before it is folded into the file.
+const writerSizes = "_pragma=cache_size(-65536)&_pragma=wal_autocheckpoint(8192)"
+
 const storeFile = "collector.db"
 
 // OpenSQLite opens the embedded store in dir, which must exist.
@@ -40,7 +43,7 @@ func OpenSQLite(dir string) (*Store, error) {
 	}
 	f.Close()
 	s := &sqlite{path: path}
-	if s.writer, err = openSQL(path, "_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate", 1); err != nil {
+	if s.writer, err = openSQL(path, "_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate&"+writerSizes, 1); err != nil {
 		return nil, err
 	}
 	if err := migrateSQLite(s.writer); err != nil {
