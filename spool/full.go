@@ -9,6 +9,16 @@ type drop struct {
 	Count    int64
 }
 
+// told is the state as others see it.
+func (st *stored) told() State {
+	s := st.State
+	s.Dropped = 0
+	for _, d := range st.Drops {
+		s.Dropped += d.Count
+	}
+	return s
+}
+
 func (x *txn) drop(run string, n uint64) {
 	x.dirty = true
 	for i := range x.st.Drops {

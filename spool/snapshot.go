@@ -78,8 +78,9 @@ func Read(path string, f func(audit.Record) error) (State, error) {
 	if err != nil {
 		return State{}, fmt.Errorf("read %s: %w", path, err)
 	}
-	x.st.Bytes = fileSize(path)
-	return x.st.State, nil
+	st := x.st.told()
+	st.Bytes = fileSize(path)
+	return st, nil
 }
 
 func (x *txn) walk(tx *bolt.Tx, f func(audit.Record) error) error {

@@ -168,11 +168,7 @@ func (x *txn) runAll(js []*job) error {
 }
 
 func (s *Spool) publish(x *txn) {
-	st := x.st.State
-	st.Dropped = 0
-	for _, d := range x.st.Drops {
-		st.Dropped += d.Count
-	}
+	st := x.st.told()
 	st.Bytes = fileSize(s.path())
 	s.state.Store(&st)
 }

@@ -58,29 +58,18 @@ func memory(t *testing.T, pid int, name string) float64 {
 	return 0
 }
 
-// TestDrain: what gathered over weeks reaches the collector, each event once and in order, in bounded memory, and the file
-// becomes small again.
-func TestDrain(t *testing.T) {
-	n := uint64(times(50_000, 1_000_000))
-	w := newWorld(t, filepath.Join(t.TempDir(), "state"))
-	w.startCourier()
-	w.add(1, audit.LockProved)
-	w.delivered()
-	idle := memory(t, w.run.Process.Pid, "RssAnon")
-	w.stopCourier()
-	w.stopCollector()
-	w.prefill(n, 4<<30, func(uint64) audit.Type { return audit.LockProved })
-	began := time.Now()
-	w.startCourier()
-	w.eventually("the courier is open", func() bool { return w.status().Waiting >= n })
+// drained starts the collector and waits until it has everything, and the file is small again. idle is what the courier takes
+// with nothing to do, in MB.
+func (w *world) drained(idle float64) {
+	t := w.t
+	t.Helper()
+	pid := w.run.Process.Pid
 	full := w.status()
-	t.Logf("open with %d waiting, in %d MB: %.1f s, status included", n, full.Bytes>>20, time.Since(began).Seconds())
-	began = time.Now()
+	began := time.Now()
 	w.startCollector()
 	anon, rss := 0.0, 0.0
 	for said := began; w.held() < full.Head; time.Sleep(100 * time.Millisecond) {
-		anon = max(anon, memory(t, w.run.Process.Pid, "RssAnon"))
-		rss = max(rss, memory(t, w.run.Process.Pid, "VmRSS"))
+		anon, rss = max(anon, memory(t, pid, "RssAnon")), max(rss, memory(t, pid, "VmRSS"))
 		if time.Since(said) > 20*time.Second {
 			said = time.Now()
 			t.Logf("%d of %d delivered", w.held(), full.Head)
@@ -91,11 +80,37 @@ func TestDrain(t *testing.T) {
 	}
 	took := time.Since(began)
 	w.eventually("the file is small", func() bool { return w.status().Bytes <= 16<<20 })
-	t.Logf("drained in %.1f s, %.0f events/s; file %d kB; courier at most %.1f MB of its own (%.1f when idle), %.1f MB with pages of the file",
-		took.Seconds(), float64(n)/took.Seconds(), w.status().Bytes>>10, anon, idle, rss)
+	t.Logf("%d events drained in %.1f s, %.0f a second; file of %d MB now %d kB; courier at most %.1f MB of its own (%.1f when idle), %.1f MB with the file's pages",
+		full.Waiting, took.Seconds(), float64(full.Waiting)/took.Seconds(), full.Bytes>>20, w.status().Bytes>>10, anon, idle, rss)
 	if anon > 8*idle {
 		t.Errorf("the courier took %.1f MB, %.1f when idle", anon, idle)
 	}
+}
+
+// idle starts the courier, has it deliver something, and stops both: it answers how much memory that takes, in MB.
+func (w *world) idle() float64 {
+	w.t.Helper()
+	w.startCourier()
+	w.add(1, audit.LockProved)
+	w.delivered()
+	idle := memory(w.t, w.run.Process.Pid, "RssAnon")
+	w.stopCourier()
+	w.stopCollector()
+	return idle
+}
+
+// TestMillion: what gathered over weeks reaches the collector, each event once and in order, in bounded memory, and the file
+// becomes small again. It is more than a spool would take by itself.
+func TestMillion(t *testing.T) {
+	n := uint64(times(5_000, 1_000_000))
+	w := newWorld(t, filepath.Join(t.TempDir(), "state"))
+	idle := w.idle()
+	w.prefill(n, 4<<30, func(uint64) audit.Type { return audit.LockProved })
+	began := time.Now()
+	w.startCourier()
+	w.eventually("the courier is open", func() bool { return w.status().Waiting >= n })
+	t.Logf("open with %d waiting: %.1f s, status included", n, time.Since(began).Seconds())
+	w.drained(idle)
 	w.verified()
 	next := uint64(1)
 	w.collected(func(e kept) {
@@ -110,4 +125,53 @@ func TestDrain(t *testing.T) {
 	if next != n+1 {
 		t.Errorf("%d events, want %d", next-1, n)
 	}
+}
+
+// TestFlood fills the 64 MiB of a spool: what is not critical is dropped and counted, what is critical stays, and the collector
+// gets a whole chain that tells exactly what is missing.
+func TestFlood(t *testing.T) {
+	const before, flood, each = 106_000, 12_000, 100
+	w := newWorld(t, filepath.Join(t.TempDir(), "state"))
+	idle := w.idle()
+	w.prefill(before, 0, func(uint64) audit.Type { return audit.LockProved })
+	w.startCourier()
+	first, _, _ := w.outbox.Counts()
+	for range flood / each {
+		w.add(each-1, audit.WarningShown)
+		w.add(1, audit.LockFailed)
+	}
+	last, _, lost := w.outbox.Counts()
+	s := w.status()
+	if s.Dropped == 0 || s.Bytes > 64<<20 || lost != 0 || last-first != flood {
+		t.Fatalf("%+v, %d to %d, %d lost before", s, first, last, lost)
+	}
+	w.drained(idle)
+	w.delivered()
+	w.verified()
+	had := map[uint64]bool{}
+	prefilled, failed, missing := uint64(0), 0, int64(0)
+	var told []string
+	w.collected(func(e kept) {
+		switch {
+		case e.Run == "00c0ffee":
+			prefilled++
+		case e.Type == audit.SpoolFull || e.Type == audit.SpoolGap:
+			told = append(told, fmt.Sprintf("%s %+v", e.Type, *e.Facts))
+			if string(e.Facts.Ref) == w.outbox.Run && e.Type == audit.SpoolFull {
+				missing += e.Facts.Count
+			}
+		case e.Run == w.outbox.Run && had[e.N]:
+			t.Errorf("event %d twice", e.N)
+		case e.Run == w.outbox.Run:
+			had[e.N] = true
+			if e.Type == audit.LockFailed {
+				failed++
+			}
+		}
+	})
+	if prefilled != before || failed != flood/each || int64(len(had))+missing != int64(last) || missing != s.Dropped {
+		t.Errorf("%d of %d from before, %d of %d critical, %d there and %d told to be missing of %d; status said %d\n%s",
+			prefilled, before, failed, flood/each, len(had), missing, last, s.Dropped, strings.Join(told, "\n"))
+	}
+	t.Logf("%d dropped, %d critical kept", missing, failed)
 }
