@@ -121,5 +121,8 @@ func TestOnlyTheCourierOpensTheSpool(t *testing.T) {
 		if slices.Contains(p.Deps, "modernc.org/sqlite") && p.ImportPath != "stepaway/cmd/collector" {
 			t.Errorf("%s links SQLite", p.ImportPath)
 		}
+		if slices.Contains(p.Deps, "github.com/jackc/pgx/v5") && p.ImportPath != "stepaway/cmd/collector" {
+			t.Errorf("%s links pgx", p.ImportPath)
+		}
 	}
 }
