@@ -131,7 +131,7 @@ type Session struct {
 // Facts are what else is known, each field used by the types that need it. Milliseconds throughout.
 type Facts struct {
 	IdleMS  *int64 `json:"idle_ms,omitempty"`  // since the last believed input
-	LateMS  *int64 `json:"late_ms,omitempty"`  // since the deadline
+	LateMS  *int64 `json:"late_ms,omitempty"`  // since the deadline, or since an event could first not be stored
 	LimitMS *int64 `json:"limit_ms,omitempty"` // the limit in force
 	Rung    Label  `json:"rung,omitempty"`     // what was tried: logind, desktop, fallback, greeter, terminate
 	Proof   Label  `json:"proof,omitempty"`    // what was seen: none, claim, locker, greeter, ended

@@ -47,6 +47,7 @@ const (
 	PowerResume        Type = "power.resume"
 	SpoolGap           Type = "spool.gap"
 	SpoolFull          Type = "spool.full"
+	SpoolFailed        Type = "spool.failed" // and works again: events waited for so long
 	SpoolQuarantined   Type = "spool.quarantined"
 	SpoolRollback      Type = "spool.rollback"
 	CollectorDown      Type = "collector.down"
@@ -78,7 +79,7 @@ var severities = map[Type]Severity{
 	InputInjected: Warning, InputPeriodic: Warning, InputUnreadable: Alert, DeviceNew: Info,
 	PresenceExtended: Info, PresenceLeft: Info, ProcedureStarted: Warning, ProcedureEnded: Warning,
 	ClockJump: Warning, PowerSuspend: Info, PowerResume: Info,
-	SpoolGap: Alert, SpoolFull: Alert, SpoolQuarantined: Alert, SpoolRollback: Alert,
+	SpoolGap: Alert, SpoolFull: Alert, SpoolFailed: Alert, SpoolQuarantined: Alert, SpoolRollback: Alert,
 	CollectorDown: Warning, CollectorUp: Info, CertificateRenewed: Info,
 	CertificateIssued: Info, CertificateRevoked: Warning, IdentityShared: Alert,
 	EventsLost: Alert, EventsRemoved: Warning,

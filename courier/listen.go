@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"stepaway/audit"
 	"stepaway/link"
 )
 
@@ -106,6 +107,7 @@ func (c *Courier) store(ctx context.Context, l *line, ev *link.Events) error {
 		}
 	}
 	wait := backoff{min: dialMin, max: dialMax}
+	began := time.Now()
 	for {
 		_, _, err := c.q.Append(ev.Batch)
 		if err == nil {
@@ -121,6 +123,9 @@ func (c *Courier) store(ctx context.Context, l *line, ev *link.Events) error {
 		}
 	}
 	c.spool("")
+	if wait.tries > 0 {
+		c.record(audit.SpoolFailed, &audit.Facts{Count: int64(wait.tries), LateMS: audit.MS(time.Since(began))})
+	}
 	poke(c.wake)
 	poke(c.told)
 	return l.say(link.Message{Stored: &link.Stored{Run: ev.Run, N: ev.Batch[len(ev.Batch)-1].N}})

@@ -83,6 +83,7 @@ var rows = map[audit.Type]Row{
 	audit.PowerResume:        {"Workstation awake", activity, noOwn, 0},
 	audit.SpoolGap:           {"Audit events lost", alert, auditStopped, serious},
 	audit.SpoolFull:          {"Audit events dropped for want of room", alert, auditStopped, serious},
+	audit.SpoolFailed:        {"Audit events could not be stored for a while", alert, auditStarted, minor},
 	audit.SpoolQuarantined:   {"Damaged audit spool set aside", alert, auditStopped, serious},
 	audit.SpoolRollback:      {"Audit spool begun anew", alert, auditStarted, minor},
 	audit.CollectorDown:      {"Collector out of reach", activity, noOwn, minor},

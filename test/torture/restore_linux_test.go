@@ -42,7 +42,7 @@ func (w *world) seen() *seen {
 		switch e.Type {
 		case audit.LockProved:
 			s.proved[e.N]++
-		case audit.SpoolRollback, audit.SpoolGap, audit.SpoolQuarantined, audit.SpoolFull:
+		case audit.SpoolRollback, audit.SpoolGap, audit.SpoolQuarantined, audit.SpoolFull, audit.SpoolFailed:
 			s.own = append(s.own, e)
 		}
 	})

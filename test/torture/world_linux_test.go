@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -74,17 +75,18 @@ type world struct {
 	outbox                       *link.Outbox
 	run, serve                   *exec.Cmd
 	log                          bytes.Buffer
+	heard                        atomic.Pointer[link.Courier] // what the courier said last
 }
 
 // agent is the agent's end of the link.
-type agent struct{}
+type agent struct{ w *world }
 
 func (agent) Tray(link.Peer, string) (string, string)                { return "", "role" }
 func (agent) TrayUp(string, link.Peer, func(link.State))             {}
 func (agent) TrayDown(string, link.Peer)                             {}
 func (agent) LockNow(string)                                         {}
 func (agent) Courier(link.Peer) bool                                 { return true }
-func (agent) CourierSaid(*link.Courier)                              {}
+func (a agent) CourierSaid(c *link.Courier)                          { a.w.heard.Store(c) }
 func (agent) Status(context.Context, link.Peer) (link.Status, error) { return link.Status{}, nil }
 
 // newWorld has a collector that serves and a courier that is enrolled and does not run yet. Its spool is at state/spool.
@@ -99,7 +101,7 @@ func newWorld(t *testing.T, state string) *world {
 	}
 	w.address = l.Addr().String()
 	l.Close()
-	server, err := link.Listen(w.socket, 0o600, agent{}, w.outbox)
+	server, err := link.Listen(w.socket, 0o600, agent{w}, w.outbox)
 	if err != nil {
 		t.Fatal(err)
 	}
