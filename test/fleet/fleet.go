@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -93,11 +92,12 @@ func atOnce[T any](n int, values []T, f func(T) error) error {
 	for range n {
 		wg.Go(func() {
 			for v := range next {
-				if err := f(v); err != nil {
-					mu.Lock()
-					first = errors.Join(first, err)
-					mu.Unlock()
+				err := f(v)
+				mu.Lock()
+				if first == nil {
+					first = err
 				}
+				mu.Unlock()
 			}
 		})
 	}
