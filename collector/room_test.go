@@ -2,6 +2,7 @@ package collector
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"stepaway/audit"
@@ -191,3 +193,28 @@ func TestTheDoorForgets(t *testing.T) {
 type nowhere struct{ net.Conn }
 
 func (nowhere) Close() error { return nil }
+
+// TestAPlaceIsWaitedFor: who comes when everybody is at work waits for a turn, for a while, as long as he is there himself.
+func TestAPlaceIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		room := make(chan struct{}, 1)
+		if !claim(t.Context(), room, 0) || claim(t.Context(), room, 0) {
+			t.Fatal("one place is not one place")
+		}
+		began := time.Now()
+		if claim(t.Context(), room, placeTime) || time.Since(began) != placeTime {
+			t.Errorf("waited %v for a place that there was not", time.Since(began))
+		}
+		time.AfterFunc(time.Second, func() { <-room })
+		began = time.Now()
+		if !claim(t.Context(), room, placeTime) || time.Since(began) != time.Second {
+			t.Errorf("had no place, or after %v, that was free after 1s", time.Since(began))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began = time.Now()
+		if claim(ctx, room, placeTime) || time.Since(began) != time.Second {
+			t.Errorf("waited %v for one who had gone", time.Since(began))
+		}
+	})
+}

@@ -2,6 +2,7 @@ package collector
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -28,6 +29,7 @@ const (
 	maxUnread    = 256 << 10 // bytes of a connection that nobody has read yet
 
 	strangerBody = 10 * time.Second // to send the body of one
+	placeTime    = 2 * time.Second  // that a device waits for its turn before it is told to come again
 )
 
 // Retry-After of an answer that says to come again, in seconds, drawn so that not all come at once.
@@ -108,7 +110,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, known map[string]
 		return nil, refuse(http.StatusUnsupportedMediaType, uplink.CodeMalformed, errors.New("not JSON by its content type"))
 	}
 	by := caller{at: s.Now()}
-	room := s.strangers
+	room, wait := s.strangers, time.Duration(0)
 	if rt.anyone {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(strangerBody))
 	} else {
@@ -125,15 +127,34 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, known map[string]
 			return nil, err
 		}
 		defer free()
-		room = s.busy
+		room, wait = s.busy, placeTime
 	}
-	select {
-	case room <- struct{}{}:
-		defer func() { <-room }()
-		return rt.do(r, by)
-	default:
+	if !claim(r.Context(), room, wait) {
 		return nil, refuse(http.StatusServiceUnavailable, uplink.CodeBusy, errors.New("too many requests at once"))
 	}
+	defer func() { <-room }()
+	return rt.do(r, by)
+}
+
+// claim takes a place, for which it may wait for a while.
+func claim(ctx context.Context, room chan<- struct{}, wait time.Duration) bool {
+	select {
+	case room <- struct{}{}:
+		return true
+	default:
+	}
+	if wait == 0 {
+		return false
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case room <- struct{}{}:
+		return true
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // receive reads the body of a device's request before the request counts as one that is worked on: a slow line holds some
