@@ -62,8 +62,10 @@ bench-fleet: ## 2,000 workstations against real collectors on both stores; about
 	@go build -buildvcs=false -o bin/fleet ./test/fleet
 	@bin/fleet
 
-torture: ## collectors killed 50 times under load on both stores; some minutes
+torture: ## 10,000 kills, 1,600 power cuts, 5,000 damaged files, a million events, 50 killed collectors; about half an hour
 	@test/deps.sh build test
+	@go test -count=1 -timeout 3h -v -p 1 ./spool ./test/torture -torture \
+		-run 'Killed|Power|Damaged|Every|Crash|Million|Flood|Disk|Restored|AuditVerify' | grep -v '^=== '
 	@go test -count=1 -timeout 60m -v ./test/store -kills 50
 
 shots: ## makes the README's pictures anew, in docs/img/

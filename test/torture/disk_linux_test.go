@@ -17,6 +17,7 @@ import (
 // meanwhile waits with the agent, which is told; afterwards everything is stored and delivered, once and in order, by the same
 // process, with an event about it.
 func TestDiskTrouble(t *testing.T) {
+	t.Parallel()
 	f := disk.NewFaulty(t)
 	w := newWorld(t, filepath.Join(f.Dir, "state"))
 	w.startCourier()

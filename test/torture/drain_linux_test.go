@@ -15,7 +15,7 @@ import (
 )
 
 // prefill writes n events into the spool of a courier that does not run, as if they had come over weeks offline.
-func (w *world) prefill(n uint64, maxBytes int64, typ func(uint64) audit.Type) {
+func (w *world) prefill(n uint64, maxBytes int64, facts *audit.Facts) {
 	w.t.Helper()
 	id, err := courier.LoadIdentity(filepath.Join(w.state, "identity"))
 	if err != nil {
@@ -28,8 +28,8 @@ func (w *world) prefill(n uint64, maxBytes int64, typ func(uint64) audit.Type) {
 	for i := uint64(0); i < n; {
 		var es []audit.Event
 		for ; len(es) < 1000 && i < n; i++ {
-			e := event(typ(i + 1))
-			e.Run, e.N = "00c0ffee", i+1
+			e := event(audit.LockProved)
+			e.Run, e.N, e.Facts = "00c0ffee", i+1, facts
 			es = append(es, e)
 		}
 		if _, _, err := s.Append(es); err != nil {
@@ -102,10 +102,11 @@ func (w *world) idle() float64 {
 // TestMillion: what gathered over weeks reaches the collector, each event once and in order, in bounded memory, and the file
 // becomes small again. It is more than a spool would take by itself.
 func TestMillion(t *testing.T) {
+	t.Parallel()
 	n := uint64(times(5_000, 1_000_000))
 	w := newWorld(t, filepath.Join(t.TempDir(), "state"))
 	idle := w.idle()
-	w.prefill(n, 4<<30, func(uint64) audit.Type { return audit.LockProved })
+	w.prefill(n, 4<<30, nil)
 	began := time.Now()
 	w.startCourier()
 	w.eventually("the courier is open", func() bool { return w.status().Waiting >= n })
@@ -130,10 +131,12 @@ func TestMillion(t *testing.T) {
 // TestFlood fills the 64 MiB of a spool: what is not critical is dropped and counted, what is critical stays, and the collector
 // gets a whole chain that tells exactly what is missing.
 func TestFlood(t *testing.T) {
-	const before, flood, each = 106_000, 12_000, 100
+	t.Parallel()
+	const before, flood, each = 47_000, 12_000, 100
+	word := audit.Label(strings.Repeat("x", 60)) // some hundred bytes more for each event, so that fewer fill the spool
 	w := newWorld(t, filepath.Join(t.TempDir(), "state"))
 	idle := w.idle()
-	w.prefill(before, 0, func(uint64) audit.Type { return audit.LockProved })
+	w.prefill(before, 0, &audit.Facts{Rung: word, Proof: word, Source: word, Client: word, Key: word, Old: word, New: word})
 	w.startCourier()
 	first, _, _ := w.outbox.Counts()
 	for range flood / each {

@@ -147,6 +147,7 @@ func (h told) cut(t *testing.T, n int, f func(dir string, told int)) {
 // TestPowerCutsOfSmallFiles: a file that was replaced is the last one told of or a later one, whole. The same cuts find a
 // replacement without syncs.
 func TestPowerCutsOfSmallFiles(t *testing.T) {
+	t.Parallel()
 	for _, what := range []string{"durable", "careless"} {
 		p := disk.NewPower(t)
 		h := writing(t, p, what, p.Dir, time.Duration(times(700, 3000))*time.Millisecond)
@@ -172,6 +173,7 @@ func TestPowerCutsOfSmallFiles(t *testing.T) {
 // TestPowerCutsOfIdentity: a device stays enrolled whenever the power goes, while it enrolls again and while its certificate is
 // renewed.
 func TestPowerCutsOfIdentity(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, filepath.Join(t.TempDir(), "state"))
 	p := disk.NewPower(t)
 	state := filepath.Join(p.Dir, "state")

@@ -53,6 +53,7 @@ func (w *world) seen() *seen {
 // begins by saying so. No number is used twice and nothing is lost, whether the note beside the spool was put back as well or
 // not: without it the collector is the one who notices.
 func TestRestoredCopy(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		restore func(t *testing.T, copy, spool string)
 		code    audit.Label // of the rollback

@@ -111,6 +111,7 @@ func note(t *testing.T, dir string, f func(map[string]any)) {
 // TestAuditVerify changes a spool of which 30 events are acknowledged and 30 wait, with the means of somebody who knows its
 // format and has root's rights but not the collector's key, and asks the program what it thinks.
 func TestAuditVerify(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, filepath.Join(t.TempDir(), "state"))
 	w.startCourier()
 	w.add(20, audit.LockProved)
