@@ -116,46 +116,43 @@ func (p *plain) append() {
 	<-j
 }
 
-// BenchmarkDrain reads and acknowledges 20,000 events in batches of 500.
-func BenchmarkDrain(b *testing.B) {
-	const waiting = 20_000
+// BenchmarkWeeks is a spool after weeks offline: a million events are written, the file is opened with its check in a child, and
+// everything is read and acknowledged in batches of 500. The file is then small again.
+func BenchmarkWeeks(b *testing.B) {
+	const waiting = 1_000_000
+	o := Options{MaxBytes: 8 << 30, Check: inChild(b)}
 	for b.Loop() {
-		b.StopTimer()
-		s := filled(b, b.TempDir(), waiting)
-		b.StartTimer()
+		dir := b.TempDir()
+		path := filepath.Join(dir, fileName)
+		began := time.Now()
+		since := func() float64 {
+			s := time.Since(began).Seconds()
+			began = time.Now()
+			return s
+		}
+		s, _, err := Open(dir, o)
+		must(b, err)
+		for i := uint64(0); i < waiting; i += 500 {
+			mustAppend(b, s, events("a", i+1, i+500)...)
+		}
+		b.ReportMetric(waiting/since(), "written/s")
+		closeSpool(b, s)
+		b.ReportMetric(float64(fileSize(path))/1e6, "full-MB")
+		since()
+		s, r, err := Open(dir, o)
+		must(b, err)
+		b.ReportMetric(since(), "open-s")
+		if r.Head != waiting || r.Code != "" {
+			b.Fatalf("%+v", r)
+		}
 		for s.State().Acked < waiting {
 			rs, err := s.Next(s.State().Acked, 500, 1<<20)
 			must(b, err)
-			r := rs[len(rs)-1]
-			must(b, s.Ack(r.Seq, r.Hash, ""))
+			last := rs[len(rs)-1]
+			must(b, s.Ack(last.Seq, last.Hash, ""))
 		}
-		b.StopTimer()
-		closeSpool(b, s)
-		b.StartTimer()
-	}
-	b.ReportMetric(waiting*float64(b.N)/b.Elapsed().Seconds(), "events/s")
-}
-
-// BenchmarkOpen opens a spool in which 100,000 events wait, its check in a child included.
-func BenchmarkOpen(b *testing.B) {
-	dir := b.TempDir()
-	closeSpool(b, filled(b, dir, 100_000))
-	for b.Loop() {
-		s, r, err := Open(dir, Options{Check: inChild(b)})
-		must(b, err)
-		if r.Head != 100_000 || r.Code != "" {
-			b.Fatalf("%+v", r)
-		}
+		b.ReportMetric(waiting/since(), "drained/s")
+		b.ReportMetric(float64(fileSize(path))/1e3, "drained-kB")
 		closeSpool(b, s)
 	}
-	b.ReportMetric(float64(fileSize(filepath.Join(dir, fileName))), "bytes")
-}
-
-func filled(b *testing.B, dir string, n uint64) *Spool {
-	s, _, err := Open(dir, Options{})
-	must(b, err)
-	for i := uint64(0); i < n; i += 500 {
-		mustAppend(b, s, events("a", i+1, i+500)...)
-	}
-	return s
 }

@@ -11,25 +11,18 @@ import (
 	"strings"
 )
 
-// appendCost is one line of the spool's own benchmark.
+// appendCost is one line of the spool's own benchmarks.
 type appendCost struct {
 	Name    string             `json:"name"`
 	Figures map[string]float64 `json:"figures"` // by unit, such as p50-ratio
 }
 
-// spoolReport runs the spool's own benchmark, which appends to the spool and to a plain file with fdatasync.
+// spoolReport runs the spool's own benchmarks: appends to the spool and to a plain file with fdatasync, and weeks offline.
 func spoolReport(out string) (bad int) {
 	fmt.Println("\nDurable append: the spool against a plain file with fdatasync ...")
-	cmd := exec.Command("go", "test", "-run", "^$", "-bench", "^BenchmarkAppend$", "-benchtime", "3s", "./spool")
-	var b bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &b, os.Stderr
-	if err := cmd.Run(); err != nil {
-		fmt.Printf("NOT MEASURED: go test -bench in ./spool: %v\n%s", err, b.String())
-		return 1
-	}
-	results := benchLines(b.String())
-	if len(results) == 0 {
-		fmt.Println("NOT MEASURED: ./spool has no benchmark called Append")
+	results, err := spoolBench("Append", "3s")
+	if err != nil {
+		fmt.Println("NOT MEASURED:", err)
 		return 1
 	}
 	t := table("append\tp50 µs\tfile p50 µs\tratio\tp99 µs\tfile p99 µs\tratio")
@@ -39,7 +32,34 @@ func spoolReport(out string) (bad int) {
 			f["spool-p99-µs"], f["file-p99-µs"], f["p99-ratio"])
 	}
 	t.Flush()
-	return save(out, "spool", results)
+	fmt.Println("\nA spool after weeks offline: a million events ...")
+	weeks, err := spoolBench("Weeks", "1x")
+	if err != nil {
+		fmt.Println("NOT MEASURED:", err)
+		return 1
+	}
+	t = table("written/s\topened in s, checked\tdrained/s\tfile MB\tdrained kB")
+	for _, r := range weeks {
+		f := r.Figures
+		fmt.Fprintf(t, "%.0f\t%.1f\t%.0f\t%.0f\t%.0f\n", f["written/s"], f["open-s"], f["drained/s"], f["full-MB"], f["drained-kB"])
+	}
+	t.Flush()
+	return save(out, "spool", append(results, weeks...))
+}
+
+// spoolBench runs one benchmark of ./spool.
+func spoolBench(name, span string) ([]appendCost, error) {
+	cmd := exec.Command("go", "test", "-run", "^$", "-bench", "^Benchmark"+name+"$", "-benchtime", span, "./spool")
+	var b bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &b, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("go test -bench %s in ./spool: %w\n%s", name, err, b.String())
+	}
+	results := benchLines(b.String())
+	if len(results) == 0 {
+		return nil, fmt.Errorf("./spool has no benchmark called %s", name)
+	}
+	return results, nil
 }
 
 // storeReport runs the collector's own benchmark: couriers over mutual TLS into SQLite, into PostgreSQL and into nothing.
