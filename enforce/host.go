@@ -18,7 +18,7 @@ var _ link.Host = (*Enforcer)(nil)
 // Tray grants a tray for one of the peer's own sessions: the one it names or, when it names none that is
 // known, its user's only desktop.
 func (e *Enforcer) Tray(p link.Peer, id string) (string, string) {
-	s, ok := e.sessionFor(p.UID, id)
+	s, ok := e.sessionFor(p, id)
 	if !ok {
 		return "", "session"
 	}
@@ -29,16 +29,21 @@ func (e *Enforcer) Tray(p link.Peer, id string) (string, string) {
 	return s.ID, ""
 }
 
-func (e *Enforcer) sessionFor(uid uint32, id string) (session.Session, bool) {
+// owns reports whether the session is one of the peer's own user, and the peer's own where the kernel tells which that is.
+func owns(p link.Peer, s session.Session) bool {
+	return p.UID == s.UID && p.SID == s.SID && (p.Session == "" || p.Session == s.ID)
+}
+
+func (e *Enforcer) sessionFor(p link.Peer, id string) (session.Session, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if s, ok := e.known[id]; ok && s.UID == uid {
+	if s, ok := e.known[id]; ok && owns(p, s) {
 		return s, true
 	}
 	var only session.Session
 	n := 0
 	for _, s := range e.known {
-		if s.UID == uid && s.Kind.Graphical() {
+		if owns(p, s) && s.Kind.Graphical() {
 			only = s
 			n++
 		}
@@ -128,7 +133,7 @@ func (e *Enforcer) status(p link.Peer) link.Status {
 	st := link.Status{Version: e.o.Version, Run: e.o.Outbox.Run, NowMS: now.Milliseconds(), Policy: e.hash,
 		Sessions: []link.SessionStatus{}, Waiting: waiting, Dropped: dropped, Courier: e.courier, Limits: e.o.Promise, Totals: e.totals.copy()}
 	for _, g := range e.guards {
-		if p.UID == 0 || p.UID == g.s.UID {
+		if p.Root || owns(p, g.s) {
 			st.Sessions = append(st.Sessions, e.sessionStatus(g, now))
 		}
 	}

@@ -906,7 +906,7 @@ func TestStatusShowsAUserHisOwn(t *testing.T) {
 	other := session.Session{ID: "2", UID: 1001, Kind: session.X11, Display: ":1"}
 	play(t, func(w *world, _ *Options) { w.sessions = append(w.sessions, other) }, func(w *world) {
 		for uid, want := range map[uint32]int{0: 2, 1000: 1, 5: 0} {
-			st, err := w.e.Status(w.t.Context(), link.Peer{UID: uid})
+			st, err := w.e.Status(w.t.Context(), link.Peer{UID: uid, Root: uid == 0})
 			if err != nil || len(st.Sessions) != want {
 				t.Errorf("uid %d sees %d sessions, %v", uid, len(st.Sessions), err)
 			}
@@ -963,7 +963,7 @@ func TestServerThatStartsAfterTheLogonIsFound(t *testing.T) {
 		w.sessions = []session.Session{desk} // and nobody tells
 		w.mu.Unlock()
 		w.after(snapshotWithin)
-		if s, _ := w.e.sessionFor(desk.UID, desk.ID); s.Display != desk.Display {
+		if s, _ := w.e.sessionFor(link.Peer{UID: desk.UID}, desk.ID); s.Display != desk.Display {
 			w.t.Errorf("display %q, want %q", s.Display, desk.Display)
 		}
 	})

@@ -18,7 +18,7 @@ func (e *Enforcer) publish(now Instant) {
 		return
 	}
 	e.told = now
-	e.o.Publish(e.status(link.Peer{}))
+	e.o.Publish(e.status(link.Peer{Root: true}))
 }
 
 // totals count what was recorded since the start.

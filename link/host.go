@@ -4,9 +4,12 @@ import "context"
 
 // Peer is who is at the other end, by the kernel's word.
 type Peer struct {
-	PID  int32
-	UID  uint32
-	Conn uint64 // tells the connections of one process apart
+	PID     int32
+	UID     uint32 // session.NoUID on Windows
+	SID     string // the account on Windows; empty on Linux
+	Session string // the session it runs in, where the kernel tells (Windows); empty on Linux
+	Root    bool   // root; on Windows the system's own account or an elevated administrator
+	Conn    uint64 // tells the connections of one process apart
 }
 
 // Host is what the enforcer offers to peers. No method may block for longer than a moment.

@@ -161,7 +161,7 @@ func (s *Server) admit(ctx context.Context, c *net.UnixConn) {
 }
 
 func (s *Server) enter(p Peer) bool {
-	reserved := p.UID == 0 || s.host.Courier(p)
+	reserved := p.Root || s.host.Courier(p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.users[p.UID] >= maxPerUser || (s.total >= maxPeers && !reserved) {
@@ -194,7 +194,7 @@ func peerOf(c *net.UnixConn) (Peer, error) {
 	if err = errors.Join(err, credErr); err != nil {
 		return Peer{}, err
 	}
-	return Peer{PID: cred.Pid, UID: cred.Uid}, nil
+	return Peer{PID: cred.Pid, UID: cred.Uid, Root: cred.Uid == 0}, nil
 }
 
 // converse takes the peer's Hello and serves the role that it gets.

@@ -264,7 +264,7 @@ func TestPlacesForRootAndCourier(t *testing.T) {
 	}
 	for _, uid := range []uint32{0, 7} {
 		for i := range maxPerUser + 1 {
-			if s.enter(Peer{UID: uid}) != (i < maxPerUser) {
+			if s.enter(Peer{UID: uid, Root: uid == 0}) != (i < maxPerUser) {
 				t.Errorf("connection %d of uid %d", i, uid)
 			}
 		}

@@ -2,7 +2,7 @@
 //
 // Failure rules: a field that could not be read is empty, and empty is strict: a session of unknown
 // kind, seat or owner still has a limit and is still secured. The package is pure: it reads nothing.
-// session/logind fills it in on Linux.
+// session/logind fills it in on Linux, session/wts on Windows.
 package session
 
 import "time"
@@ -15,17 +15,25 @@ const (
 	Wayland Kind = "wayland"
 	TTY     Kind = "tty" // a text console
 	SSH     Kind = "ssh"
+	Console Kind = "console" // the screen and keyboard of a Windows machine
+	RDP     Kind = "rdp"     // a Windows desktop over the network
 	Unknown Kind = "unknown"
 )
 
 // Graphical reports whether a session of this kind has a desktop that can be locked.
-func (k Kind) Graphical() bool { return k == X11 || k == Wayland }
+func (k Kind) Graphical() bool {
+	return k == X11 || k == Wayland || k == Console || k == RDP
+}
+
+// NoUID is the UID of an account that has none. It is never root's.
+const NoUID = ^uint32(0)
 
 // Session is one logon of one user, as the operating system tells it. Every field comes from a source
 // that the session's own user cannot write, except LockedHint and Unlocked, which are claims.
 type Session struct {
 	ID         string        // the system's own name, unique since boot
-	UID        uint32        // owner
+	UID        uint32        // owner on Linux; NoUID on Windows
+	SID        string        // owner on Windows, "S-1-5-..."; empty on Linux
 	User       string        // owner's account name
 	Groups     []string      // names of the owner's groups, primary first
 	Kind       Kind          // how it reaches its user
@@ -40,6 +48,7 @@ type Session struct {
 	Scope      string        // control group of its processes relative to the cgroup root, or empty
 	Since      time.Duration // boot time at which it began, 0 if unknown
 	LockedHint bool          // the session's own claim to be locked; never proof by itself
+	Left       time.Duration // boot time since which nobody can sit before it, as one that is disconnected; 0 if somebody can
 	Unlocked   time.Duration // boot time at which logind last told it to unlock, as a greeter has it do; 0 if never. Its user can too
 }
 
