@@ -8,8 +8,8 @@ import (
 	"unicode/utf16"
 )
 
-// DataDir is a directory that an installation on Windows makes, and who may what in it.
-type DataDir struct {
+// Directory is one that an installation on Windows makes, and who may what in it.
+type Directory struct {
 	Path string // below %ProgramData%\Stepaway, "" for that itself
 	SDDL string // of the directory; what is made in it inherits. Owner and group too, for a directory that somebody else made before
 }
@@ -21,10 +21,10 @@ const (
 	usersRead = "(A;OICI;0x1200a9;;;BU)"
 )
 
-// DataDirs are the directories of an installation, those above first.
-func DataDirs() []DataDir {
+// Directories are the directories of an installation, those above first.
+func Directories() []Directory {
 	courier := ServiceSID(CourierService)
-	return []DataDir{
+	return []Directory{
 		{"", owned + closed + usersRead},
 		{"policy.d", owned + closed + usersRead},
 		{"approvals", owned + closed + usersRead},

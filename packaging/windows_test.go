@@ -19,7 +19,7 @@ func TestServiceSID(t *testing.T) {
 // Nobody but the system and administrators may write where the agent reads; the courier writes its own alone.
 func TestDirectoriesAreClosed(t *testing.T) {
 	courier := ServiceSID(CourierService)
-	for _, d := range DataDirs() {
+	for _, d := range Directories() {
 		if !strings.HasPrefix(d.SDDL, "O:SYG:SYD:P(") {
 			t.Errorf("%q takes over what stands above: %s", d.Path, d.SDDL)
 		}
