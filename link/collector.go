@@ -12,16 +12,17 @@ import (
 )
 
 // Collector is what the policy in force says of the collector. The enforcer alone decides which policy is in force, so it
-// keeps this in a file beside the socket, where the courier finds it also while no enforcer runs.
+// keeps this in a file in its runtime directory, where the courier finds it also while no enforcer runs.
 type Collector struct {
 	URL   string `json:"url"`             // "": the one enrolled at
 	CA    string `json:"ca,omitempty"`    // file with its certificate authority; "": the one received at enrolment
 	Proxy string `json:"proxy,omitempty"` // http://HOST:PORT or https://HOST:PORT; "": none
 }
 
-// CollectorFile is the file for the socket of that path, in a directory of its own so that watching it costs no wake-ups.
-func CollectorFile(socket string) string {
-	return filepath.Join(filepath.Dir(socket), "policy", "collector.json")
+// CollectorFile is the file in the enforcer's runtime directory, in a directory of its own so that watching it costs no
+// wake-ups.
+func CollectorFile(runtime string) string {
+	return filepath.Join(runtime, "policy", "collector.json")
 }
 
 // Save writes the file for everybody to read, whole or not at all. What has not changed is not written again.

@@ -26,7 +26,7 @@ func diagnose(ctx context.Context, args []string) error {
 		"Changes nothing. As root it sees everything. Exits 1 if something fails.")
 	asJSON := f.Bool("json", false, "print JSON")
 	var r runFlags
-	f.StringVar(&r.policy, "policy", "", "policy `FILE` (default /etc/stepaway/policy.yaml)")
+	f.StringVar(&r.policy, "policy", "", "policy `FILE` (default "+defaultPolicy+")")
 	f.StringVar(&r.state, "state", "", "state `DIR` of an agent that was started with one")
 	if _, err := cmdline.Parse(f, args); err != nil {
 		return err

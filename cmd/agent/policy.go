@@ -31,7 +31,7 @@ func reader() uint32 { return uint32(max(os.Getuid(), 0)) }
 
 func policyShow(ctx context.Context, args []string) error {
 	f := flags("policy show", "Prints each value in force and where it came from. Exit 1 if the file is not taken as it stands.")
-	path := f.String("policy", "/etc/stepaway/policy.yaml", "policy `FILE`; policy.d is beside it")
+	path := f.String("policy", defaultPolicy, "policy `FILE`; policy.d is beside it")
 	state := f.String("state", "", "state `DIR` of an agent that was started with one")
 	user := f.String("user", "", "say what holds for the user of this `NAME`, and why")
 	asJSON := f.Bool("json", false, "print JSON")

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"flag"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"stepaway/cmdline"
 )
@@ -14,8 +17,8 @@ type runFlags struct {
 }
 
 func (r *runFlags) register(f *flag.FlagSet) {
-	f.StringVar(&r.policy, "policy", "", "policy `FILE`; policy.d is beside it (default /etc/stepaway/policy.yaml)")
-	f.StringVar(&r.state, "state", "", "`DIR` for everything that is written (default /var/lib/stepaway and /run/stepaway, or the user's own with --session)")
+	f.StringVar(&r.policy, "policy", "", "policy `FILE`; policy.d is beside it (default "+defaultPolicy+")")
+	f.StringVar(&r.state, "state", "", "`DIR` for everything that is written (default "+defaultDirs+", or the user's own with --session)")
 	f.BoolVar(&r.session, "session", false, "guard only the session this is started in; needs no root, and says what it cannot promise")
 }
 
@@ -27,4 +30,28 @@ func run(_ context.Context, args []string) error {
 		return err
 	}
 	return r.enforce()
+}
+
+func (r *runFlags) enforce() error {
+	p, err := r.paths()
+	if err != nil {
+		return err
+	}
+	if err := p.make(); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	a := &agent{flags: r, paths: p, log: newLog(os.Stderr)}
+	return a.run(ctx)
+}
+
+func (r *runFlags) paths() (paths, error) {
+	if r.session {
+		return sessionPaths(r.policy, r.state)
+	}
+	if err := mayGuardAll(); err != nil {
+		return paths{}, err
+	}
+	return systemPaths(r.policy, r.state), nil
 }

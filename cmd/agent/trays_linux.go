@@ -8,6 +8,7 @@ import (
 
 	"stepaway/enforce"
 	"stepaway/link"
+	"stepaway/lock"
 	"stepaway/proc"
 	"stepaway/session"
 )
@@ -20,7 +21,7 @@ type trays struct {
 	put  func(ctx context.Context, s session.Session, argv []string) error
 }
 
-func (a *agent) trays(ctx context.Context, c climber) enforce.Trays {
+func (a *agent) trays(ctx context.Context, l *lock.Ladder) enforce.Trays {
 	path, err := beside("stepaway-tray")
 	if err == nil {
 		path, err = filepath.EvalSymlinks(path)
@@ -31,7 +32,7 @@ func (a *agent) trays(ctx context.Context, c climber) enforce.Trays {
 	}
 	t := &trays{a: a, ctx: ctx, path: path}
 	t.put = func(ctx context.Context, s session.Session, argv []string) error {
-		return c.Ladder.Start(ctx, s, "tray", argv)
+		return l.Start(ctx, s, "tray", argv)
 	}
 	if a.flags.session {
 		t.put = func(_ context.Context, _ session.Session, argv []string) error {

@@ -22,7 +22,7 @@ func TestPolicyOfTheCollector(t *testing.T) {
 		t.Errorf("no policy: %+v, %v", o, err)
 	}
 	said := link.Collector{URL: "https://c.example:1", Proxy: "http://p.example:3128"}
-	if err := said.Save(link.CollectorFile(socket)); err != nil {
+	if err := said.Save(link.CollectorFile(filepath.Dir(socket))); err != nil {
 		t.Fatal(err)
 	}
 	if o, err := r.fromPolicy(); err != nil || o.URL != said.URL || o.Proxy != said.Proxy || o.Roots != nil {

@@ -192,7 +192,7 @@ func (r *running) said() string {
 	if r.policy != "" {
 		return r.policy
 	}
-	return link.CollectorFile(r.link)
+	return link.CollectorFile(filepath.Dir(r.link))
 }
 
 // fromPolicy reads what the policy in force says about the collector, or that of the file that was named.

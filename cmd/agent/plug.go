@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"sync"
 	"time"
 
 	"stepaway/clock"
@@ -15,8 +13,6 @@ import (
 	"stepaway/link"
 	"stepaway/policy"
 	"stepaway/policy/file"
-	"stepaway/session"
-	"stepaway/session/logind"
 )
 
 // The types of this file fit the edges to the interfaces that the loop declares.
@@ -48,98 +44,6 @@ func (s sight) Latest(id string) (enforce.Input, bool) {
 func (s sight) Choice(id string) (source, why string) {
 	c := s.Watch.Choice(id)
 	return c.Source, c.Why
-}
-
-// source is what tells who is logged on.
-type source interface {
-	enforce.Sessions
-	Close()
-}
-
-func (a *agent) sessions() source {
-	if a.flags.session {
-		return ownSession{}
-	}
-	return &logins{changed: make(chan struct{}, 1), o: logind.Options{Groups: a.paths.groups(), Log: a.log}}
-}
-
-// ownSession is the caller's own session, for run --session.
-type ownSession struct{}
-
-func (ownSession) Snapshot(context.Context) ([]session.Session, error) {
-	s, err := logind.Own()
-	if err != nil {
-		return nil, err
-	}
-	return []session.Session{s}, nil
-}
-
-func (ownSession) Changed() <-chan struct{} { return nil }
-func (ownSession) Close()                   {}
-
-// logins asks logind, connecting when it is there: the agent may start before the bus.
-type logins struct {
-	changed chan struct{}
-	o       logind.Options
-	mu      sync.Mutex
-	logind  *logind.Logind
-}
-
-func (l *logins) Snapshot(ctx context.Context) ([]session.Session, error) {
-	d, err := l.connected(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return d.Snapshot(ctx)
-}
-
-func (l *logins) connected(ctx context.Context) (*logind.Logind, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.logind != nil {
-		return l.logind, nil
-	}
-	d, err := l.o.Dial(ctx)
-	if err == nil {
-		l.logind = d
-	}
-	return d, err
-}
-
-// Changed is the hint of logind once it is connected; until then the loop asks again by itself.
-func (l *logins) Changed() <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.logind == nil {
-		return nil
-	}
-	return l.logind.Changed()
-}
-
-func (l *logins) Close() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.logind != nil {
-		l.logind.Close()
-	}
-}
-
-// sleeps tells the service of sleep that begins; a session of its own only has what its desktop does.
-func (a *agent) sleeps(ctx context.Context) <-chan enforce.Sleep {
-	if a.flags.session {
-		return nil
-	}
-	out := make(chan enforce.Sleep)
-	a.work.Go(func() {
-		defer close(out)
-		for s := range logind.Sleeps(ctx, a.log) {
-			select {
-			case out <- enforce.Sleep(s):
-			case <-ctx.Done():
-			}
-		}
-	})
-	return out
 }
 
 // logPolicy says on standard error what is in force and everything that is wrong, once for each change.

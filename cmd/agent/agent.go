@@ -10,8 +10,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"os/user"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -19,62 +17,37 @@ import (
 	"stepaway/clock"
 	"stepaway/cmdline"
 	"stepaway/enforce"
-	"stepaway/idle"
 	"stepaway/link"
 	"stepaway/policy/file"
 	"stepaway/sdnotify"
 )
-
-// courierAccount is the account of the courier's service.
-const courierAccount = "stepaway"
-
-var errNeedsRoot = errors.New("run needs root to see every session; for your own session only: stepaway-agent run --session")
-
-// promise is what an agent without root cannot promise, in plain words.
-var promise = []string{
-	"runs as the user it watches: that user can stop it, and input that programs make cannot always be told from hardware",
-	"no greeter and no ending of the session as a last resort; locks by the desktop's locker or the fallback of the policy",
-}
-
-func (r *runFlags) enforce() error {
-	p, err := r.paths()
-	if err != nil {
-		return err
-	}
-	if err := p.make(); err != nil {
-		return err
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	a := &agent{flags: r, paths: p, log: newLog(os.Stderr)}
-	return a.run(ctx)
-}
-
-func (r *runFlags) paths() (paths, error) {
-	if r.session {
-		return sessionPaths(r.policy, r.state)
-	}
-	if os.Geteuid() != 0 {
-		return paths{}, errNeedsRoot
-	}
-	return systemPaths(r.policy, r.state), nil
-}
 
 // agent puts the parts of one run together.
 type agent struct {
 	flags *runFlags
 	paths paths
 	log   *slog.Logger
+	ready func() // tells who started it that it enforces now; may be nil
 	work  sync.WaitGroup
 
-	inherited    *net.UnixListener  // the link's socket, if the service manager made it
+	inherited    net.Listener       // the link's socket, if the service manager made it
 	stopCourier  context.CancelFunc // nil if this agent started none
 	saidOfPolicy string             // what was last logged of the policy
 }
 
+// parts are what the code of this system gives to a run.
+type parts struct {
+	sessions enforce.Sessions
+	inputs   enforce.Inputs
+	ladder   enforce.Ladder
+	trays    enforce.Trays        // may be nil
+	sleeps   <-chan enforce.Sleep // may be nil
+	close    func()
+}
+
 // run enforces until ctx ends. What it starts it also ends, in reverse.
 func (a *agent) run(ctx context.Context) error {
-	inherited, err := sdnotify.Listener(a.paths.socket)
+	inherited, err := inherit(a.paths.socket)
 	if err != nil {
 		return err
 	}
@@ -91,19 +64,19 @@ func (a *agent) run(ctx context.Context) error {
 		return err
 	}
 	defer timer.Close()
-	inputs := idle.NewWatch(idle.Options{Root: !a.flags.session, Log: a.log})
-	defer inputs.Close()
-	sessions := a.sessions()
-	defer sessions.Close()
 	store := newStore(a.paths.lastInput(), a.log)
 	defer store.Close()
 	outbox := link.NewOutbox(newRun())
 	policies, first := a.policies(ctx)
-	ladder := a.ladder(sessions)
+	p, err := a.parts(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.close()
 	e := enforce.New(enforce.Options{
-		Clock: systemClock{}, Timer: wake{timer, a.log}, Sessions: sessions, Inputs: sight{inputs},
-		Ladder: ladder, Outbox: outbox, Policy: first, Policies: policies, Sleeps: a.sleeps(ctx),
-		Saved: store.Load(), Save: store.Save, Warn: a.warnTerminal, Tray: a.trays(ctx, ladder),
+		Clock: systemClock{}, Timer: wake{timer, a.log}, Sessions: p.sessions, Inputs: p.inputs,
+		Ladder: p.ladder, Outbox: outbox, Policy: first, Policies: policies, Sleeps: p.sleeps,
+		Saved: store.Load(), Save: store.Save, Warn: a.warnTerminal, Tray: p.trays,
 		Courier: a.courierAllowed(), Version: cmdline.Version(version), Boot: boot, Promise: a.promise(), Log: a.log,
 		Publish: a.publish(ctx.Done()), TrayIn: a.trayIn(), Alive: alive, AliveEvery: sdnotify.Watchdog(),
 	})
@@ -130,6 +103,9 @@ func (a *agent) serve(ctx context.Context, e *enforce.Enforcer, outbox *link.Out
 	if _, err := sdnotify.Send(sdnotify.Ready); err != nil {
 		a.log.Error("service manager not told", "error", err)
 	}
+	if a.ready != nil {
+		a.ready()
+	}
 	a.audit(ctx, e)
 	e.Run(ctx)
 	drain(outbox)
@@ -138,21 +114,6 @@ func (a *agent) serve(ctx context.Context, e *enforce.Enforcer, outbox *link.Out
 	}
 	stopPeers()
 	a.work.Wait()
-	return nil
-}
-
-// open opens the link and serves it.
-func (a *agent) open(ctx context.Context, e *enforce.Enforcer, outbox *link.Outbox) error {
-	if a.inherited != nil {
-		server := link.ServeOn(a.inherited, e, outbox)
-		a.work.Go(func() { server.Serve(ctx) })
-		return nil
-	}
-	server, err := link.Listen(a.paths.socket, 0o666, e, outbox)
-	if err != nil {
-		return err
-	}
-	a.work.Go(func() { server.Serve(ctx) })
 	return nil
 }
 
@@ -177,17 +138,6 @@ func (a *agent) promise() []string {
 	return nil
 }
 
-// courierAllowed says which peers may take the events: the courier's account, root, and with --session the user.
-func (a *agent) courierAllowed() func(link.Peer) bool {
-	allowed := map[uint32]bool{0: true, uint32(os.Geteuid()): true}
-	if u, err := user.Lookup(courierAccount); err == nil && !a.flags.session {
-		if id, err := strconv.ParseUint(u.Uid, 10, 32); err == nil {
-			allowed[uint32(id)] = true
-		}
-	}
-	return func(p link.Peer) bool { return allowed[p.UID] }
-}
-
 func newRun() string {
 	var b [4]byte
 	rand.Read(b[:])
@@ -203,7 +153,7 @@ func alive() {
 // policies looks at the policy for the start, and again after every change on disk and every SIGHUP. It watches before
 // it looks, so no change is missed, and never looks twice at once.
 func (a *agent) policies(ctx context.Context) (<-chan enforce.PolicyNews, enforce.PolicyNews) {
-	owner := uint32(os.Geteuid())
+	owner := uint32(max(os.Geteuid(), 0))
 	site, keep := policySite(a.paths.policy, owner), &file.Keep{Path: a.paths.lastGood(), Owner: owner}
 	look := func() enforce.PolicyNews { return a.news(file.InForce(site, keep, time.Now())) }
 	changed, err := site.Watch(ctx)
@@ -240,7 +190,7 @@ func (a *agent) lookAgain(ctx context.Context, look func() enforce.PolicyNews, c
 // news turns a verdict into what the loop takes, and logs what is wrong.
 func (a *agent) news(v file.Verdict) enforce.PolicyNews {
 	a.logPolicy(v)
-	if err := link.Collector(v.Loaded.Policy.Collector).Save(link.CollectorFile(a.paths.socket)); err != nil {
+	if err := link.Collector(v.Loaded.Policy.Collector).Save(link.CollectorFile(a.paths.runtime)); err != nil {
 		a.log.Error("events go where they went", "error", err)
 	}
 	n := enforce.PolicyNews{Loaded: v.Loaded, Before: v.Before, Code: codeOf(v), Waiting: v.Waiting, Also: v.Also}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"golang.org/x/sys/windows"
+
+	"stepaway/enforce"
+	"stepaway/link"
+	"stepaway/policy"
+	"stepaway/session"
+)
+
+var errNeedsService = errors.New("run needs the system's account or an elevated administrator to see every session; for your own session only: stepaway-agent run --session")
+
+// promise is what an agent of one session cannot promise, in plain words.
+var promise = []string{
+	"runs as the user it watches: that user can stop it, and input that programs make cannot always be told from hardware",
+	"no ending of the session as a last resort",
+}
+
+// mayGuardAll says why this process cannot guard every session, or nothing.
+func mayGuardAll() error {
+	if !windows.GetCurrentProcessToken().IsElevated() {
+		return errNeedsService
+	}
+	return nil
+}
+
+// inherit: nobody makes pipes beforehand here.
+func inherit(string) (net.Listener, error) { return nil, nil }
+
+// warnTerminal: no session has a terminal alone.
+func (a *agent) warnTerminal(session.Session, time.Duration, policy.Action) {}
+
+// autostartIn is how long a desktop has to start the tray by itself.
+const autostartIn = 20 * time.Second
+
+// trayIn: a session of its own starts the tray at once.
+func (a *agent) trayIn() time.Duration {
+	if a.flags.session {
+		return 0
+	}
+	return autostartIn
+}
+
+var errNotYet = errors.New("not on this system yet")
+
+func (a *agent) parts(context.Context) (parts, error) { return parts{}, errNotYet }
+
+func (a *agent) open(context.Context, *enforce.Enforcer, *link.Outbox) error { return errNotYet }
+
+func (a *agent) courierAllowed() func(link.Peer) bool {
+	return func(p link.Peer) bool { return p.Root }
+}
+
+func (a *agent) audit(context.Context, *enforce.Enforcer) {}
+
+func (a *agent) startCourier(context.Context) {}
