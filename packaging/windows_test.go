@@ -1,6 +1,7 @@
 package packaging
 
 import (
+	"encoding/hex"
 	"strings"
 	"testing"
 )
@@ -34,5 +35,13 @@ func TestDirectoriesAreClosed(t *testing.T) {
 				t.Errorf("%q: %s", d.Path, ace)
 			}
 		}
+	}
+}
+
+// As a service manager wrote it: a day, three restarts after a second each.
+func TestFailureActions(t *testing.T) {
+	const want = "805101000000000000000000030000001400000001000000e803000001000000e803000001000000e8030000"
+	if got := hex.EncodeToString(FailureActions()); got != want {
+		t.Error(got)
 	}
 }
