@@ -116,7 +116,7 @@ func (e Event) words() bool {
 func (e Event) labels() []Label {
 	ls := []Label{e.Device, e.Site, e.Unit, Label(e.Boot), Label(e.Agent)}
 	if s := e.Session; s != nil {
-		ls = append(ls, s.ID, s.Kind, s.User, s.Role, s.Seat)
+		ls = append(ls, s.ID, s.Kind, s.SID, s.User, s.Role, s.Seat)
 	}
 	if f := e.Facts; f != nil {
 		ls = append(ls, f.Rung, f.Proof, f.Source, f.Client, f.Key, f.Old, f.New, f.Code, f.Ref)

@@ -7,6 +7,7 @@
 package audit
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -21,7 +22,7 @@ type Label string
 // maxLabel is the longest label in bytes.
 const maxLabel = 64
 
-// MakeLabel turns s into a label: ASCII letters, digits and " ._-@/:+" stay, anything else becomes "?",
+// MakeLabel turns s into a label: ASCII letters, digits and ` ._-@/:+\` stay, anything else becomes "?",
 // and at most 64 bytes are kept. A leading "+", "-" or "@" becomes "?", so that no spreadsheet takes a
 // label for a formula.
 func MakeLabel(s string) Label {
@@ -56,7 +57,7 @@ func labelRune(r rune) bool {
 	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
 		return true
 	}
-	return strings.ContainsRune(" ._-@/:+", r)
+	return strings.ContainsRune(` ._-@/:+\`, r)
 }
 
 // Type names what happened. The list is closed: Types holds it.
@@ -121,11 +122,20 @@ type Event struct {
 // Session says whose session an event is about.
 type Session struct {
 	ID   Label  `json:"id"`
-	Kind Label  `json:"kind"` // x11, wayland, tty, ssh, console, rdp, unknown
-	UID  uint32 `json:"uid"`
+	Kind Label  `json:"kind"`          // x11, wayland, tty, ssh, console, rdp, unknown
+	UID  uint32 `json:"uid"`           // 4294967295 on Windows
+	SID  Label  `json:"sid,omitempty"` // the account on Windows
 	User Label  `json:"user,omitempty"`
 	Role Label  `json:"role,omitempty"`
 	Seat Label  `json:"seat,omitempty"`
+}
+
+// Account is the owner as his system numbers him: "uid:1000", or "sid:S-1-5-21-...".
+func (s Session) Account() string {
+	if s.SID != "" {
+		return "sid:" + string(s.SID)
+	}
+	return "uid:" + strconv.FormatUint(uint64(s.UID), 10)
 }
 
 // Facts are what else is known, each field used by the types that need it. Milliseconds throughout.

@@ -29,7 +29,7 @@ func (e *Enforcer) record(ev audit.Event) {
 // recordOf records an event about a session.
 func (e *Enforcer) recordOf(g *guard, ev audit.Event) {
 	ev.Session = &audit.Session{
-		ID: audit.MakeLabel(g.s.ID), Kind: audit.Label(g.s.Kind), UID: g.s.UID, User: audit.MakeLabel(g.s.User),
+		ID: audit.MakeLabel(g.s.ID), Kind: audit.Label(g.s.Kind), UID: g.s.UID, SID: audit.MakeLabel(g.s.SID), User: audit.MakeLabel(g.s.User),
 		Role: audit.MakeLabel(g.eff.Role), Seat: audit.MakeLabel(g.s.Seat),
 	}
 	if ev.Reason == "" {

@@ -47,7 +47,7 @@ func (e Entry) MarshalJSON() ([]byte, error) {
 const (
 	pathPattern  = `/.*[^/]|[A-Za-z]:\\[^\\/:"<>|][^/:"<>|]*`
 	homePattern  = `[^/\\:*?"<>|]([^:*?"<>|]*[^/\\:*?"<>|])?`
-	namePattern  = `[A-Za-z0-9 ._/:][A-Za-z0-9 ._@/:+-]*`
+	namePattern  = `[A-Za-z0-9 ._/:\\][A-Za-z0-9 ._@/:+\\-]*`
 	urlPattern   = `[Hh][Tt][Tt][Pp][Ss]://[A-Za-z0-9._:\[\]-]+/*`
 	proxyPattern = `[Hh][Tt][Tt][Pp][Ss]?://[A-Za-z0-9._:\[\]-]+:[0-9]+/*`
 )

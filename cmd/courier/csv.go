@@ -14,7 +14,7 @@ import (
 type csvSink struct{ w *csv.Writer }
 
 var csvHeads = []string{"epoch", "seq", "wall", "synced", "boot_ms", "type", "severity", "outcome", "reason", "device", "site",
-	"unit", "session", "kind", "uid", "user", "role", "seat", "idle_ms", "late_ms", "limit_ms", "rung", "proof", "attempt",
+	"unit", "session", "kind", "uid", "sid", "user", "role", "seat", "idle_ms", "late_ms", "limit_ms", "rung", "proof", "attempt",
 	"source", "client", "key", "old", "new", "count", "from", "to", "code", "ref", "run", "n", "agent", "policy", "hash"}
 
 func newCSV(w io.Writer) exporter {
@@ -40,7 +40,7 @@ func (c *csvSink) event(e audit.Event, r audit.Record) error {
 	}
 	row := []string{e.Epoch, num(e.Seq), e.Wall.Format(time.RFC3339Nano), strconv.FormatBool(e.Synced), strconv.FormatInt(e.BootMS, 10),
 		string(e.Type), string(e.Severity), string(e.Outcome), string(e.Reason), string(e.Device), string(e.Site),
-		string(e.Unit), string(s.ID), string(s.Kind), uid, string(s.User), string(s.Role), string(s.Seat),
+		string(e.Unit), string(s.ID), string(s.Kind), uid, string(s.SID), string(s.User), string(s.Role), string(s.Seat),
 		ms(f.IdleMS), ms(f.LateMS), ms(f.LimitMS), string(f.Rung), string(f.Proof), num(uint64(max(f.Attempt, 0))),
 		string(f.Source), string(f.Client), string(f.Key), string(f.Old), string(f.New), num(uint64(max(f.Count, 0))),
 		num(f.From), num(f.To), string(f.Code), string(f.Ref), e.Run, num(e.N), e.Agent, e.Policy, r.Hash}

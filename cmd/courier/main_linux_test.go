@@ -303,7 +303,7 @@ func checkWaiting(t *testing.T, courier, state string) {
 	if err != nil || len(rows) != 31 || len(rows[1]) != len(csvHeads) {
 		t.Fatalf("csv: %d rows, %v", len(rows), err)
 	}
-	if rows[1][15] != "?cmd" || rows[1][18] != "-1000" {
+	if rows[1][16] != "?cmd" || rows[1][19] != "-1000" {
 		t.Errorf("csv: %q", rows[1])
 	}
 	out, _, _ = call(t, courier, "status", "--state", state)

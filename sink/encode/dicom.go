@@ -111,7 +111,7 @@ func (e Entry) dicomEvent() dicomEvent {
 func (e Entry) dicomParticipants() (ps []dicomParticipant) {
 	asked := e.asked()
 	if s := e.Session; s != nil {
-		ps = append(ps, dicomParticipant{User: e.user(), Other: "uid:" + strconv.FormatUint(uint64(s.UID), 10),
+		ps = append(ps, dicomParticipant{User: e.user(), Other: clean(s.Account()),
 			Requestor: asked, Node: e.node(), NodeKind: machineName})
 	}
 	return append(ps, dicomParticipant{User: app + "@" + e.node(), Requestor: !asked, Node: e.node(), NodeKind: machineName,

@@ -65,7 +65,7 @@ func (e Entry) user() string {
 	if e.Session.User != "" {
 		return clean(string(e.Session.User))
 	}
-	return "uid:" + strconv.FormatUint(uint64(e.Session.UID), 10)
+	return clean(e.Session.Account())
 }
 
 // node names the workstation; audit formats want one.

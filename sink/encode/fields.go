@@ -90,6 +90,7 @@ func (l *list) session(s *audit.Session) {
 	l.text("session", string(s.ID))
 	l.text("kind", string(s.Kind))
 	l.add(field{"uid", strconv.FormatUint(uint64(s.UID), 10), number})
+	l.text("sid", string(s.SID))
 	l.text("user", string(s.User))
 	l.text("role", string(s.Role))
 	l.text("seat", string(s.Seat))
