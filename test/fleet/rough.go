@@ -29,7 +29,7 @@ import (
 const (
 	roughGood   = 150 // devices that send
 	roughBroken = 150 // clients that are slow or broken
-	roughSlow   = 400 // devices on a line that carries a batch in six seconds
+	roughSlow   = 400 // devices on a line that carries a batch in six seconds: more than the collector works on at once
 	roughBatch  = 20
 	roughEvery  = time.Second
 	slowly      = 6 * time.Second
@@ -98,11 +98,11 @@ func (r *run) beside(ctx context.Context, f *fleet, v *serving, good int, part s
 // slow has devices send batches as over a slow line, until ctx is done.
 func (c *crowd) slow(ctx context.Context, ms []*member, count *meter) {
 	for _, m := range ms {
-		b := m.say(0, weekBatch)
+		b := m.say(0, roughBatch)
 		c.wg.Go(func() {
 			for ctx.Err() == nil {
 				if p := b.Position(); p.Head == p.Acked {
-					b.grow(weekBatch)
+					b.grow(roughBatch)
 				}
 				began := time.Now()
 				status, err := c.sendSlowly(ctx, m, b)
@@ -112,7 +112,7 @@ func (c *crowd) slow(ctx context.Context, ms []*member, count *meter) {
 				if status == http.StatusServiceUnavailable {
 					err = &courier.AnswerError{Code: "busy", Err: errors.New("busy")}
 				}
-				count.note(weekBatch, time.Since(began), err)
+				count.note(roughBatch, time.Since(began), err)
 				pause(ctx, mrand.N(time.Second))
 			}
 		})
