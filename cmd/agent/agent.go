@@ -28,6 +28,7 @@ type agent struct {
 	paths paths
 	log   *slog.Logger
 	ready func() // tells who started it that it enforces now; may be nil
+	told  told   // what the service manager says
 	work  sync.WaitGroup
 
 	inherited    net.Listener       // the link's socket, if the service manager made it
@@ -108,6 +109,7 @@ func (a *agent) serve(ctx context.Context, e *enforce.Enforcer, outbox *link.Out
 	}
 	a.audit(ctx, e)
 	e.Run(ctx)
+	a.log.Info("stopping", "why", context.Cause(ctx))
 	drain(outbox)
 	if a.stopCourier != nil {
 		a.stopCourier()

@@ -12,6 +12,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"stepaway/clock"
+	"stepaway/cmdline"
 	"stepaway/enforce"
 	"stepaway/idle"
 	"stepaway/link"
@@ -31,6 +32,12 @@ var promise = []string{
 	"runs as the user it watches: that user can stop it, and input that programs make cannot always be told from hardware",
 	"no greeter and no ending of the session as a last resort; locks by the desktop's locker or the fallback of the policy",
 }
+
+// systemVerbs are the commands that only this system has: none.
+var systemVerbs []cmdline.Verb
+
+// told: the service manager says nothing but signals.
+type told struct{}
 
 // mayGuardAll says why this process cannot guard every session, or nothing.
 func mayGuardAll() error {

@@ -11,6 +11,7 @@ import (
 	"stepaway/enforce"
 	"stepaway/link"
 	"stepaway/policy"
+	"stepaway/scm"
 	"stepaway/session"
 )
 
@@ -21,6 +22,9 @@ var promise = []string{
 	"runs as the user it watches: that user can stop it, and input that programs make cannot always be told from hardware",
 	"no ending of the session as a last resort",
 }
+
+// told is what the service manager says; nothing where none started the agent.
+type told = scm.Told
 
 // mayGuardAll says why this process cannot guard every session, or nothing.
 func mayGuardAll() error {

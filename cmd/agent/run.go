@@ -17,9 +17,13 @@ type runFlags struct {
 }
 
 func (r *runFlags) register(f *flag.FlagSet) {
+	r.registerPaths(f)
+	f.BoolVar(&r.session, "session", false, "guard only the session this is started in; needs no root, and says what it cannot promise")
+}
+
+func (r *runFlags) registerPaths(f *flag.FlagSet) {
 	f.StringVar(&r.policy, "policy", "", "policy `FILE`; policy.d is beside it (default "+defaultPolicy+")")
 	f.StringVar(&r.state, "state", "", "`DIR` for everything that is written (default "+defaultDirs+", or the user's own with --session)")
-	f.BoolVar(&r.session, "session", false, "guard only the session this is started in; needs no root, and says what it cannot promise")
 }
 
 func run(_ context.Context, args []string) error {

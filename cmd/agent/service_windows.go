@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"stepaway/cmdline"
+	"stepaway/journal"
+	"stepaway/packaging"
+	"stepaway/scm"
+)
+
+// systemVerbs are the commands that only this system has.
+var systemVerbs = []cmdline.Verb{
+	{Name: packaging.ServiceVerb, Line: "enforce, started by the service manager", Run: runService},
+}
+
+func runService(_ context.Context, args []string) error {
+	f := flags(packaging.ServiceVerb, "Enforces the policy as the service "+packaging.AgentService+". Only the service manager can start it; in front it is `run`.")
+	var r runFlags
+	r.registerPaths(f)
+	if _, err := cmdline.Parse(f, args); err != nil {
+		return err
+	}
+	log := serviceLog()
+	return scm.Run(packaging.AgentService, func(ctx context.Context, told scm.Told) error {
+		err := r.serve(ctx, log, told)
+		if err != nil {
+			log.Error("cannot start", "error", err)
+		}
+		return err
+	})
+}
+
+// serve is one run as a service.
+func (r *runFlags) serve(ctx context.Context, log *slog.Logger, told scm.Told) error {
+	p, err := r.paths()
+	if err != nil {
+		return err
+	}
+	if err := p.make(); err != nil {
+		return err
+	}
+	a := &agent{flags: r, paths: p, log: log, ready: told.Ready, told: told}
+	return a.run(ctx)
+}
+
+// serviceLog is the event log; without it, standard error, which a service manager throws away.
+func serviceLog() *slog.Logger {
+	events, err := journal.Open(packaging.EventSource)
+	if err != nil {
+		return newLog(os.Stderr)
+	}
+	return slog.New(journal.EventHandler{Log: events})
+}
