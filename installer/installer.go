@@ -5,11 +5,6 @@
 // records that were not delivered are never thrown away.
 package installer
 
-import "errors"
-
-// ErrSystem is the error on a system that has no installer yet.
-var ErrSystem = errors.New("not on this system yet")
-
 // Plan says where the programs are and what is done, one line for each step.
 type Plan struct {
 	Dir string            // directory of the programs, absolute

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"net"
 	"os"
 	"os/user"
@@ -25,8 +24,6 @@ import (
 // courierAccount is the account of the courier's service.
 const courierAccount = "stepaway"
 
-var errNeedsRoot = errors.New("run needs root to see every session; for your own session only: stepaway-agent run --session")
-
 // promise is what an agent without root cannot promise, in plain words.
 var promise = []string{
 	"runs as the user it watches: that user can stop it, and input that programs make cannot always be told from hardware",
@@ -39,13 +36,10 @@ var systemVerbs []cmdline.Verb
 // told: the service manager says nothing but signals.
 type told struct{}
 
-// mayGuardAll says why this process cannot guard every session, or nothing.
-func mayGuardAll() error {
-	if os.Geteuid() != 0 {
-		return errNeedsRoot
-	}
-	return nil
-}
+// whoGuardsAll may see and secure every session.
+const whoGuardsAll = "root"
+
+func privileged() bool { return os.Geteuid() == 0 }
 
 // inherit takes the link's socket from the service manager, nil where that made none.
 func inherit(path string) (net.Listener, error) {

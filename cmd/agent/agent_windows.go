@@ -15,8 +15,6 @@ import (
 	"stepaway/session"
 )
 
-var errNeedsService = errors.New("run needs the system's account or an elevated administrator to see every session; for your own session only: stepaway-agent run --session")
-
 // promise is what an agent of one session cannot promise, in plain words.
 var promise = []string{
 	"runs as the user it watches: that user can stop it, and input that programs make cannot always be told from hardware",
@@ -26,13 +24,10 @@ var promise = []string{
 // told is what the service manager says; nothing where none started the agent.
 type told = scm.Told
 
-// mayGuardAll says why this process cannot guard every session, or nothing.
-func mayGuardAll() error {
-	if !windows.GetCurrentProcessToken().IsElevated() {
-		return errNeedsService
-	}
-	return nil
-}
+// whoGuardsAll may see and secure every session.
+const whoGuardsAll = "the system's account or an elevated administrator"
+
+func privileged() bool { return windows.GetCurrentProcessToken().IsElevated() }
 
 // inherit: nobody makes pipes beforehand here.
 func inherit(string) (net.Listener, error) { return nil, nil }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"stepaway/cmdline"
@@ -12,11 +11,11 @@ import (
 )
 
 func install(_ context.Context, args []string) error {
-	return registered(args, "install", "Registers the services and the tray on this machine, and starts them. Needs root.", installer.Plan.Install)
+	return registered(args, "install", "Registers the services and the tray on this machine, and starts them. Needs "+whoGuardsAll+".", installer.Plan.Install)
 }
 
 func uninstall(_ context.Context, args []string) error {
-	return registered(args, "uninstall", "Stops the services and takes them off this machine; policy, identity and undelivered records stay. Needs root.",
+	return registered(args, "uninstall", "Stops the services and takes them off this machine; policy, identity and undelivered records stay. Needs "+whoGuardsAll+".",
 		installer.Plan.Uninstall)
 }
 
@@ -24,8 +23,8 @@ func registered(args []string, name, about string, do func(installer.Plan) error
 	if _, err := cmdline.Parse(flags(name, about), args); err != nil {
 		return err
 	}
-	if os.Geteuid() != 0 {
-		return errors.New(name + " needs root")
+	if !privileged() {
+		return errors.New(name + " needs " + whoGuardsAll)
 	}
 	self, err := beside("")
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"os/signal"
@@ -54,8 +55,8 @@ func (r *runFlags) paths() (paths, error) {
 	if r.session {
 		return sessionPaths(r.policy, r.state)
 	}
-	if err := mayGuardAll(); err != nil {
-		return paths{}, err
+	if !privileged() {
+		return paths{}, errors.New("run needs " + whoGuardsAll + " to see every session; for your own session only: stepaway-agent run --session")
 	}
 	return systemPaths(r.policy, r.state), nil
 }
