@@ -6,148 +6,40 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
-	"time"
 
 	"stepaway/policy"
 	"stepaway/proc"
-	"stepaway/session"
 )
 
-const (
-	rounds    = 5                // how often a client that comes back is looked for
-	killWait  = 2 * time.Second  // for a process to be gone after SIGKILL
-	maxGrace  = 10 * time.Minute // whatever policy says
-	settle    = 200 * time.Millisecond
-	respawned = 2 * time.Second // grace for what was started again: nothing was done in it yet
-)
+// held is a process that cannot be mistaken for another.
+type held = *proc.Pinned
 
-// CloseClients closes the named clients of a session, all of them at once, and returns how many processes are left. Each is
-// waited for while its busy file says so, asked to close, as its policy says, and ended when its grace is over; one that is
-// started again is ended again. When none of its processes is left, found or not, its caches and the clipboard are cleared.
-// It reports from several goroutines, but never twice at a time. It takes as long as the longest wait and grace, and up to
-// half a minute for caches. When ctx ends before, what was asked to close is left alone.
-func (l *Ladder) CloseClients(ctx context.Context, s session.Session, clients []policy.Client, report func(ClientStep)) (left int) {
-	var (
-		mu   sync.Mutex
-		work sync.WaitGroup
-	)
-	tell := func(st ClientStep) {
-		mu.Lock()
-		defer mu.Unlock()
-		if st.Count > 0 && report != nil {
-			report(st)
+// ask asks processes to close: by their windows, or those without any by a signal.
+func (c *closing) ask(ctx context.Context, found []held) {
+	if !c.askWindows(ctx, found) {
+		insist(found)
+	}
+}
+
+// insist asks processes once more, with windows or without.
+func insist(found []held) { send(found, syscall.SIGTERM) }
+
+// end ends processes by force.
+func end(found []held) { send(found, syscall.SIGKILL) }
+
+func send(list []held, sig syscall.Signal) {
+	for _, p := range list {
+		if !p.Ended() {
+			_ = p.Signal(sig) // it ends meanwhile, or is still there when looked for again
 		}
 	}
-	for _, c := range clients {
-		if c.AtDeadline == policy.Leave {
-			continue
-		}
-		work.Go(func() {
-			n := (&closing{Ladder: l, s: s, c: c, report: tell}).run(ctx)
-			mu.Lock()
-			defer mu.Unlock()
-			left += n
-		})
-	}
-	work.Wait()
-	return left
-}
-
-// closing is the closing of one client.
-type closing struct {
-	*Ladder
-	s      session.Session
-	c      policy.Client
-	report func(ClientStep)
-	busy   bool // its busy file has put it off
-}
-
-// run does all that is to be done with the client, and returns how many of its processes are left.
-func (c *closing) run(ctx context.Context) (left int) {
-	if c.count() > 0 {
-		c.busy = c.waitBusy(ctx)
-	}
-	if ctx.Err() != nil {
-		return c.count()
-	}
-	if left = c.close(ctx); left == 0 && ctx.Err() == nil {
-		c.clear(ctx)
-	}
-	return left
-}
-
-// count returns how many processes of the client there are.
-func (c *closing) count() int {
-	found := c.find()
-	defer release(found)
-	return len(found)
-}
-
-// clear removes what a client that was closed leaves behind.
-func (c *closing) clear(ctx context.Context) {
-	if len(c.c.Caches) > 0 {
-		c.clearCaches(ctx)
-	}
-	if c.c.ClearClipboard {
-		c.clearClipboard(ctx)
-	}
-}
-
-// close goes round until no process of the client is found, and returns how many are left.
-func (c *closing) close(ctx context.Context) (left int) {
-	for round := range rounds {
-		found := c.find()
-		if len(found) == 0 {
-			return 0
-		}
-		c.round(ctx, found, round)
-		release(found)
-		if ctx.Err() != nil {
-			break
-		}
-		time.Sleep(settle) // what starts it again needs a moment
-	}
-	left = c.count()
-	c.tell(ClientFailed, left)
-	return left
-}
-
-func (c *closing) tell(code ClientCode, n int) {
-	c.report(ClientStep{Client: c.c.Name, Code: code, Count: n, Busy: c.busy})
-}
-
-// round asks the processes to close and ends those that did not.
-func (c *closing) round(ctx context.Context, found []*proc.Pinned, round int) {
-	grace := min(max(c.c.Grace, 0), maxGrace)
-	if round > 0 {
-		grace = min(grace, respawned)
-	}
-	if c.c.AtDeadline == policy.Close && grace > 0 {
-		c.tell(ClientAsked, len(found))
-		if !c.askWindows(ctx, found) {
-			send(found, syscall.SIGTERM)
-		}
-		if !wait(ctx, found, grace/2) && ctx.Err() == nil {
-			send(found, syscall.SIGTERM)
-			wait(ctx, found, grace/2)
-		}
-	}
-	open := remaining(found)
-	c.tell(ClientClosed, len(found)-len(open))
-	if ctx.Err() != nil { // its grace was cut short: it is not ended for that
-		return
-	}
-	send(open, syscall.SIGKILL)
-	wait(context.WithoutCancel(ctx), open, killWait)
-	c.tell(ClientEnded, len(open)-len(remaining(open)))
 }
 
 // find pins the client's processes: of this session, its user, and with one of the client's executables.
-func (c *closing) find() []*proc.Pinned {
+func (c *closing) find() []held {
 	want := executables(c.c.Paths)
-	var found []*proc.Pinned
+	var found []held
 	for _, pid := range members(c.s) {
 		p, err := proc.Read(pid)
 		if err != nil || !c.matches(p, want) {
@@ -231,40 +123,4 @@ func executables(paths []string) []executable {
 		out = append(out, e)
 	}
 	return out
-}
-
-func send(list []*proc.Pinned, sig syscall.Signal) {
-	for _, p := range list {
-		if !p.Ended() {
-			_ = p.Signal(sig) // it ends meanwhile, or is still there when looked for again
-		}
-	}
-}
-
-func remaining(list []*proc.Pinned) []*proc.Pinned {
-	var out []*proc.Pinned
-	for _, p := range list {
-		if !p.Ended() {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
-// wait returns true when all have ended, false when the time is over.
-func wait(ctx context.Context, list []*proc.Pinned, limit time.Duration) bool {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	for _, p := range list {
-		if p.Wait(ctx) != nil {
-			return len(remaining(list)) == 0
-		}
-	}
-	return true
-}
-
-func release(list []*proc.Pinned) {
-	for _, p := range list {
-		p.Close()
-	}
 }

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -21,8 +20,6 @@ const (
 	systemd  = "org.freedesktop.systemd1"
 	systemd1 = dbus.ObjectPath("/org/freedesktop/systemd1")
 	units    = systemd + ".Manager."
-
-	startLimit = 10 * time.Second // for what it takes to start a program
 )
 
 // startFallback starts the locker that policy names, as the session's user and with a clean environment. systemd starts

@@ -10,45 +10,9 @@ import (
 )
 
 const (
-	glance   = 5 * time.Second        // between looks at the locker's process
-	fullLook = 6                      // glances from one look at the screen to the next
-	again    = 300 * time.Millisecond // before a lock that seems lost is looked at once more
+	fullLook = 6                      // glances at the locker's process from one look at the screen to the next
 	reaping  = 500 * time.Millisecond // for an ended locker's parent to take note
 )
-
-// Nudge has every Hold look at once: to be called when something about sessions has changed, and after sleep.
-func (l *Ladder) Nudge() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for ch := range l.nudges {
-		select {
-		case ch <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// Hold watches a proved lock. It sends once, when the lock is no longer proved, and never after the context has ended. The
-// end of a locker is noticed at once; what nobody tells of, such as a locker that was stopped or a greeter that went
-// away, within seconds, or at the next Nudge.
-func (l *Ladder) Hold(ctx context.Context, s session.Session) <-chan Release {
-	out := make(chan Release, 1)
-	nudge := make(chan struct{}, 1)
-	l.mu.Lock()
-	l.nudges[nudge] = struct{}{}
-	l.mu.Unlock()
-	go func() {
-		defer func() {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			delete(l.nudges, nudge)
-		}()
-		if r := l.watch(ctx, s, nudge); ctx.Err() == nil {
-			out <- r
-		}
-	}()
-	return out
-}
 
 // watch returns how the lock that is there now ends.
 func (l *Ladder) watch(ctx context.Context, s session.Session, nudge <-chan struct{}) Release {
@@ -84,32 +48,6 @@ func (l *Ladder) secondLook(ctx context.Context, s session.Session) evidence {
 	case <-time.After(again):
 	}
 	return l.evidence(ctx, s, asking{})
-}
-
-// watchWord watches what only logind tells: a greeter in front, a hint. over is false when there is a stronger proof now.
-func (l *Ladder) watchWord(ctx context.Context, s session.Session, had policy.Proof, nudge <-chan struct{}) (r Release, over bool) {
-	tick := time.NewTicker(glance)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return Unwatched, true
-		case <-tick.C:
-		case <-nudge:
-		}
-		e := l.evidence(ctx, s, asking{})
-		if !e.proof.AtLeast(had) {
-			e = l.secondLook(ctx, s)
-		}
-		switch {
-		case e.proof == policy.ProofEnded:
-			return Ended, true
-		case !e.proof.AtLeast(had) && e.proof != policy.ProofLocker: // a locker beneath a greeter that left still locks
-			return Unwatched, true
-		case e.proof != had:
-			return "", false
-		}
-	}
 }
 
 // watchLocker watches one locker's process, and now and then its screen.

@@ -3,11 +3,12 @@
 //
 // Failure rules: asking is not locking, so a rung that was asked and not proved has failed. What cannot be read is no
 // proof. Every call to another program is bounded in time; nothing here waits for a session's own programs. The last rung
-// ends in less access. A process is acted on only by pidfd, after its user and executable were compared.
+// ends in less access. A process is acted on only by pidfd or handle, after its user and executable were compared.
 //
-// What proof is worth: ProofEnded and ProofGreeter are the system's word. ProofLocker says that a known, root-owned
-// program, with nothing but root-owned code mapped into it, holds screen and keyboard; a user who can write into the
-// memory of his own programs by a debugger can still hollow such a program out. ProofClaim is the session's own word.
+// What proof is worth: ProofEnded and ProofGreeter are the system's word, and on Windows all proof is. On Linux ProofLocker
+// says that a known, root-owned program, with nothing but root-owned code mapped into it, holds screen and keyboard; a user
+// who can write into the memory of his own programs by a debugger can still hollow such a program out. ProofClaim is the
+// session's own word.
 package lock
 
 import (
@@ -43,6 +44,9 @@ const (
 	Fallback  Rung = "fallback"  // the locker named by policy is started
 	Greeter   Rung = "greeter"   // the seat is switched to the greeter
 	Terminate Rung = "terminate" // the session is ended
+
+	Workstation Rung = "workstation" // Windows: the session locks itself
+	Away        Rung = "disconnect"  // Windows: the session is disconnected, the logon screen is in front
 )
 
 // Code says in one word why a rung did not lead to proof; empty if it did.

@@ -49,14 +49,6 @@ func (c *climb) call(ctx context.Context, method string, args ...any) Code {
 	return c.failed(method, err)
 }
 
-// failed logs why a request did not succeed, and names it.
-func (c *climb) failed(what string, err error) Code {
-	if err != nil {
-		c.o.Log.Warn("lock: a request failed", "session", c.s.ID, "request", what, "err", err)
-	}
-	return codeOf(err)
-}
-
 // terminate ends the session: politely, and by force in the middle of the wait. Where logind does not do it, the
 // processes of the session's control group are ended one by one.
 func (c *climb) terminate(ctx context.Context) (Code, func(context.Context) bool) {
