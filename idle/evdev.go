@@ -3,6 +3,8 @@ package idle
 import (
 	"encoding/binary"
 	"time"
+
+	"stepaway/still"
 )
 
 // Types and codes of struct input_event, named as the kernel names them.
@@ -23,10 +25,10 @@ const (
 
 // reader turns a device's events into when a person last touched it.
 type reader struct {
-	still
+	still.Pointer
 	place  [2]float64 // of an absolute device
 	known  [2]bool
-	least  float64 // how far is moved; nudge if zero
+	least  float64 // how far is moved; still.Nudge if zero
 	wall   bool    // the device's clock is not time since boot: what is read counts as of now
 	way    [2]float64
 	torn   [eventSize]byte // a beginning of an event; the kernel gives none
@@ -94,7 +96,7 @@ func (r *reader) counts(kind, code uint16, value int32, at time.Duration) bool {
 		}
 		dx, dy := r.way[0], r.way[1]
 		r.way = [2]float64{}
-		return (dx != 0 || dy != 0) && r.move(dx, dy, max(r.least, nudge), at)
+		return (dx != 0 || dy != 0) && r.Move(dx, dy, max(r.least, still.Nudge), at)
 	}
 	return false
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stepaway/session"
+	"stepaway/still"
 	"stepaway/x11"
 )
 
@@ -189,14 +190,14 @@ func TestReader(t *testing.T) {
 const evMsc = 4
 
 func TestStillTakesNoNumbers(t *testing.T) {
-	var s still
+	var s still.Pointer
 	for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
-		s.move(v, v, nudge, 1)
+		s.Move(v, v, still.Nudge, 1)
 	}
-	if s.move(math.NaN(), 0, nudge, 1) {
+	if s.Move(math.NaN(), 0, still.Nudge, 1) {
 		t.Error("not a number is a move")
 	}
-	if !s.move(20, 20, nudge, settle+2) {
+	if !s.Move(20, 20, still.Nudge, still.Settle+2) {
 		t.Error("the pointer never recovers")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"stepaway/clock"
+	"stepaway/still"
 	"stepaway/x11"
 )
 
@@ -201,7 +202,7 @@ func (r *raw) take(e x11.Event) error {
 
 // pointer is a device's place, and how far it was moved.
 type pointer struct {
-	still
+	still.Pointer
 	at    [2]float64
 	known [2]bool
 }
@@ -222,7 +223,7 @@ func (r *raw) moved(x x11.RawEvent, at time.Duration) bool {
 			way[i] = p.way(i, x.Axis[i], shape.Absolute[i])
 		}
 	}
-	return p.move(way[0], way[1], max(nudge, shape.Span[0]*spanPart(shape)), at)
+	return p.Move(way[0], way[1], max(still.Nudge, shape.Span[0]*spanPart(shape)), at)
 }
 
 // spanPart is the part of an absolute device's surface that counts as a move: some 13 pixels of a screen.

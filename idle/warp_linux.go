@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"stepaway/clock"
+	"stepaway/still"
 	"stepaway/x11"
 )
 
@@ -13,7 +14,7 @@ type warps struct {
 	conn    *x11.Conn
 	counter uint32 // the idle counter, which a warp sets back; 0 if the server has none
 	x, y    int16
-	rest    still
+	rest    still.Pointer
 }
 
 // find notes where the pointer is and asks to be woken when the idle counter falls. A server without is no error.
@@ -48,7 +49,7 @@ func (w *warps) look() (at time.Duration, err error) {
 	dx, dy := float64(x)-float64(w.x), float64(y)-float64(w.y)
 	w.x, w.y = x, y
 	now := clock.Now()
-	if dx == 0 && dy == 0 || !w.rest.move(dx, dy, nudge, now) {
+	if dx == 0 && dy == 0 || !w.rest.Move(dx, dy, still.Nudge, now) {
 		return 0, nil
 	}
 	ago := time.Duration(min(max(ms, 0), lull.Milliseconds())) * time.Millisecond
