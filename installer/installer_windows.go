@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"time"
+	"unsafe"
 
 	"github.com/kardianos/service"
 	"golang.org/x/sys/windows"
@@ -94,7 +95,7 @@ func (p Plan) add(u unit) error {
 	default:
 		p.Say("already there: " + u.name)
 	}
-	if err := u.settle(); err != nil {
+	if err := p.settle(u); err != nil {
 		return fmt.Errorf("settings of the service %s: %w", u.name, err)
 	}
 	return nil
@@ -111,33 +112,43 @@ func (u unit) service(dir string) (service.Service, error) {
 }
 
 // settle sets what package service does not: what is done when it fails, its own SID, and who may do what with it.
-func (u unit) settle() error {
+func (p Plan) settle(u unit) error {
 	s, done, err := open(u.name)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if err := s.SetRecoveryActions(restarts(), uint32(packaging.FailureReset/time.Second)); err != nil {
-		return fmt.Errorf("start it again when it fails: %w", err)
-	}
-	if err := s.SetRecoveryActionsOnNonCrashFailures(true); err != nil {
-		return fmt.Errorf("start it again when it ends with an error: %w", err)
-	}
-	if err := setSID(s, u.sid); err != nil {
-		return fmt.Errorf("its own account: %w", err)
-	}
-	sd, err := windows.SecurityDescriptorFromString(packaging.ServiceSDDL)
-	if err != nil {
-		return fmt.Errorf("read its permissions: %w", err)
-	}
-	dacl, _, err := sd.DACL()
-	if err == nil {
-		err = windows.SetSecurityInfo(s.Handle, windows.SE_SERVICE, windows.DACL_SECURITY_INFORMATION, nil, nil, dacl, nil)
-	}
-	if err != nil {
-		return fmt.Errorf("set its permissions: %w", err)
+	for _, step := range []struct {
+		about string
+		do    func() error
+	}{
+		{"start it again when it fails", func() error {
+			return s.SetRecoveryActions(restarts(), uint32(packaging.FailureReset/time.Second))
+		}},
+		{"start it again when it ends with an error", func() error { return s.SetRecoveryActionsOnNonCrashFailures(true) }},
+		{"an account of its own", func() error { return setSID(s, u.sid) }},
+		{"permissions", func() error { return permitService(s) }},
+	} {
+		err := step.do()
+		if errors.Is(err, windows.ERROR_INVALID_LEVEL) {
+			p.Say("this service manager does not know of: " + step.about) // as that of Wine
+		} else if err != nil {
+			return fmt.Errorf("%s: %w", step.about, err)
+		}
 	}
 	return nil
+}
+
+func permitService(s *mgr.Service) error {
+	sd, err := windows.SecurityDescriptorFromString(packaging.ServiceSDDL)
+	if err != nil {
+		return err
+	}
+	dacl, _, err := sd.DACL()
+	if err != nil {
+		return err
+	}
+	return windows.SetSecurityInfo(s.Handle, windows.SE_SERVICE, windows.DACL_SECURITY_INFORMATION, nil, nil, dacl, nil)
 }
 
 func restarts() (out []mgr.RecoveryAction) {
@@ -147,17 +158,8 @@ func restarts() (out []mgr.RecoveryAction) {
 	return out
 }
 
-// setSID changes nothing else than the type of the SID.
 func setSID(s *mgr.Service, kind uint32) error {
-	c, err := s.Config()
-	if err != nil {
-		return err
-	}
-	if c.SidType == kind {
-		return nil
-	}
-	c.SidType, c.Password = kind, ""
-	return s.UpdateConfig(c)
+	return windows.ChangeServiceConfig2(s.Handle, windows.SERVICE_CONFIG_SERVICE_SID_INFO, (*byte)(unsafe.Pointer(&kind)))
 }
 
 func open(name string) (s *mgr.Service, done func(), err error) {
