@@ -76,9 +76,34 @@ func Dirs(dir string, owner uint32) error {
 	}
 }
 
-// Roots is not on this system yet.
+// Roots returns nil for a file that nobody but an administrator or the system can have written, and that nobody else can have
+// put there. That is more than Read asks for: in C:\ProgramData and below, users may make files unless that is taken away, and
+// could move there an administrator's file that lies in a directory of their own. Who runs this program does not count.
 func Roots(path string) error {
-	return errors.New("files that only an administrator can have put there: not on this system yet")
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	if err := judgePath(abs, plain, writes); err != nil {
+		return err
+	}
+	forbidden := windows.ACCESS_MASK(adds)
+	for dir := filepath.Dir(abs); ; dir = filepath.Dir(dir) {
+		if err := judgePath(dir, directory, forbidden); err != nil || dir == filepath.Dir(dir) {
+			return err
+		}
+		forbidden = removes // what is made beside a directory does not change what is in it
+	}
+}
+
+// judgePath judges what stands at path by administrators alone.
+func judgePath(path, want string, forbidden windows.ACCESS_MASK) error {
+	f, err := open(path, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return judgeBy(administrators, f, want, forbidden)
 }
 
 // open opens what stands at path itself, and never what it points to.
@@ -102,8 +127,16 @@ const (
 	directory = "directory"
 )
 
-// judge looks at the open file: what it is, and who may do to it what forbidden says.
+// judge looks at the open file: what it is, and who may do to it what forbidden says, who runs this program aside.
 func judge(f *os.File, want string, forbidden windows.ACCESS_MASK) error {
+	me, err := self()
+	if err != nil {
+		return err
+	}
+	return judgeBy(append([]string{me}, administrators...), f, want, forbidden)
+}
+
+func judgeBy(trusted []string, f *os.File, want string, forbidden windows.ACCESS_MASK) error {
 	h := windows.Handle(f.Fd())
 	kind, err := windows.GetFileType(h)
 	if err != nil {
@@ -125,11 +158,7 @@ func judge(f *os.File, want string, forbidden windows.ACCESS_MASK) error {
 	if err != nil {
 		return &os.PathError{Op: "read the permissions of", Path: f.Name(), Err: err}
 	}
-	me, err := self()
-	if err != nil {
-		return err
-	}
-	if err := decide(sd, append(administrators, me), forbidden); err != nil {
+	if err := decide(sd, trusted, forbidden); err != nil {
 		return fmt.Errorf("%s: %w: %w", f.Name(), ErrUnsafe, err)
 	}
 	return nil
@@ -151,6 +180,7 @@ const (
 	changes = windows.DELETE | windows.WRITE_DAC | windows.WRITE_OWNER | windows.GENERIC_ALL | windows.MAXIMUM_ALLOWED
 	writes  = changes | windows.GENERIC_WRITE | windows.FILE_WRITE_DATA | windows.FILE_APPEND_DATA | windows.FILE_WRITE_ATTRIBUTES | windows.FILE_WRITE_EA
 	removes = changes | deleteChild
+	adds    = writes | deleteChild // what writes a file makes one in a directory
 
 	deleteChild = 0x40 // FILE_DELETE_CHILD
 )

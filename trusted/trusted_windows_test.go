@@ -43,6 +43,11 @@ func TestDecide(t *testing.T) {
 		{"O:SYD:PAI(A;OICIIO;GA;;;CO)(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;0x1200a9;;;BU)(A;CI;DCLCRPCR;;;BU)", removes, ""},
 		{"O:SYD:(A;;0x40;;;BU)", removes, "S-1-5-32-545 may write it"},
 		{"O:SYD:(A;;SD;;;BU)", removes, "S-1-5-32-545 may write it"},
+		// where nobody else can put a file: not in C:\ProgramData
+		{"O:SYD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;0x1200a9;;;BU)", adds, ""},
+		{"O:SYD:PAI(A;OICI;FA;;;SY)(A;CI;DCLCRPCR;;;BU)", adds, "S-1-5-32-545 may write it"},
+		{"O:SYD:(A;;0x2;;;BU)", adds, "S-1-5-32-545 may write it"},
+		{"O:SYD:(A;;0x40;;;BU)", adds, "S-1-5-32-545 may write it"},
 	} {
 		sd, err := windows.SecurityDescriptorFromString(c.sddl)
 		if err != nil {
@@ -98,5 +103,22 @@ func TestRead(t *testing.T) {
 	}
 	if _, err := Read(path, 0, 7); !errors.Is(err, ErrUnsafe) || !strings.Contains(err.Error(), "2 hard links") {
 		t.Errorf("two links: %v", err)
+	}
+}
+
+// TestRoots: what is of who runs this program is not an administrator's, whoever that is: he may be a user.
+func TestRoots(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "busy")
+	if err := Roots(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := Roots(path); !errors.Is(err, ErrUnsafe) || !strings.Contains(err.Error(), "its owner is not an administrator") {
+		t.Errorf("a user's file: %v", err)
+	}
+	if err := Roots(filepath.Dir(path)); !errors.Is(err, ErrUnsafe) {
+		t.Errorf("a directory: %v", err)
 	}
 }
