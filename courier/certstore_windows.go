@@ -20,7 +20,7 @@ import (
 
 var ncryptSignHash = windows.NewLazySystemDLL("ncrypt.dll").NewProc("NCryptSignHash")
 
-// stored is a certificate in the store LocalMachine\My, whose key never leaves it. Not run on real Windows.
+// stored is a certificate in the store LocalMachine\My, whose key never leaves it.
 type stored struct{ pair tls.Certificate }
 
 func (s *stored) current() (*tls.Certificate, error) { return &s.pair, nil }
@@ -56,20 +56,31 @@ func fromStore(sum []byte) (pair tls.Certificate, err error) {
 		return pair, fmt.Errorf("find it: %w", err)
 	}
 	defer windows.CertFreeCertificateContext(found)
-	der := append([]byte(nil), unsafe.Slice(found.EncodedCert, found.Length)...)
-	if pair.Leaf, err = x509.ParseCertificate(der); err != nil {
+	if pair, err = certificate(found); err != nil {
 		return pair, err
 	}
+	pair.PrivateKey, err = privateKey(found, pair.Leaf.PublicKey)
+	return pair, err
+}
+
+func certificate(found *windows.CertContext) (pair tls.Certificate, err error) {
+	der := append([]byte(nil), unsafe.Slice(found.EncodedCert, found.Length)...)
+	pair.Certificate = [][]byte{der}
+	pair.Leaf, err = x509.ParseCertificate(der)
+	return pair, err
+}
+
+// privateKey is held for as long as the program runs.
+func privateKey(found *windows.CertContext, public crypto.PublicKey) (ncryptKey, error) {
 	var key windows.Handle
 	var spec uint32
 	var free bool
-	err = windows.CryptAcquireCertificatePrivateKey(found, windows.CRYPT_ACQUIRE_ONLY_NCRYPT_KEY_FLAG|windows.CRYPT_ACQUIRE_SILENT_FLAG,
+	err := windows.CryptAcquireCertificatePrivateKey(found, windows.CRYPT_ACQUIRE_ONLY_NCRYPT_KEY_FLAG|windows.CRYPT_ACQUIRE_SILENT_FLAG,
 		nil, &key, &spec, &free)
 	if err != nil {
-		return pair, fmt.Errorf("use its key: %w", err)
+		return ncryptKey{}, fmt.Errorf("use its key: %w", err)
 	}
-	pair.Certificate, pair.PrivateKey = [][]byte{der}, ncryptKey{key, pair.Leaf.PublicKey} // held for as long as the program runs
-	return pair, nil
+	return ncryptKey{key, public}, nil
 }
 
 // ncryptKey signs with a key that the system keeps.
