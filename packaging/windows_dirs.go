@@ -54,6 +54,10 @@ func EnrolSDDL() string {
 	return owned + "D:P(A;CI;KA;;;SY)(A;CI;KA;;;BA)(A;CI;0x2001b;;;" + ServiceSID(CourierService) + ")" // KEY_READ, KEY_SET_VALUE
 }
 
+// LeaveVerb is the courier's, for the end of an installation: it removes what was gathered, but for records that are not known to
+// be at a collector.
+const LeaveVerb = "leave"
+
 // ServiceSID is the account of a service in text, NT SERVICE\name: the hash of its name, as "Service SIDs" are made.
 func ServiceSID(name string) string {
 	h := sha1.New()
