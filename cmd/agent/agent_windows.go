@@ -35,17 +35,6 @@ func inherit(string) (net.Listener, error) { return nil, nil }
 // warnTerminal: no session has a terminal alone.
 func (a *agent) warnTerminal(session.Session, time.Duration, policy.Action) {}
 
-// autostartIn is how long a desktop has to start the tray by itself.
-const autostartIn = 20 * time.Second
-
-// trayIn: a session of its own starts the tray at once.
-func (a *agent) trayIn() time.Duration {
-	if a.flags.session {
-		return 0
-	}
-	return autostartIn
-}
-
 var errNotYet = errors.New("not on this system yet")
 
 func (a *agent) parts(context.Context) (parts, error) { return parts{}, errNotYet }
@@ -58,4 +47,3 @@ func (a *agent) courierAllowed() func(link.Peer) bool {
 
 func (a *agent) audit(context.Context, *enforce.Enforcer) {}
 
-func (a *agent) startCourier(context.Context) {}
