@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"image"
 	"image/color"
-	"math"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -198,22 +197,6 @@ func TestBannerWithoutServer(t *testing.T) {
 		b.Show(sample(time.Duration(left) * time.Second))
 	}
 	b.Hide()
-}
-
-// contrast is the ratio of WCAG 2.
-func contrast(a, b color.RGBA) float64 {
-	light := func(c color.RGBA) float64 {
-		part := func(v uint8) float64 {
-			f := float64(v) / 255
-			if f <= 0.04045 {
-				return f / 12.92
-			}
-			return math.Pow((f+0.055)/1.055, 2.4)
-		}
-		return 0.2126*part(c.R) + 0.7152*part(c.G) + 0.0722*part(c.B)
-	}
-	x, y := light(a)+0.05, light(b)+0.05
-	return max(x, y) / min(x, y)
 }
 
 func TestContrast(t *testing.T) {

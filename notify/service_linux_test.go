@@ -20,13 +20,6 @@ import (
 	"stepaway/words"
 )
 
-// sample is a warning with left to go.
-func sample(left time.Duration) Message {
-	w := words.In(words.English)
-	title, what := w.Warning("lock", "", left)
-	return Message{Title: title, What: what, How: w.Text(words.WarnHow), Button: w.Text(words.Continue), Left: left}
-}
-
 // ear keeps the reports of a Notice.
 type ear struct {
 	mu   sync.Mutex

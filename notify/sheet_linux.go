@@ -2,19 +2,9 @@ package notify
 
 import (
 	"image"
-	"image/color"
 	"image/draw"
 
 	"stepaway/picture"
-)
-
-// The colours of the banner. White and pale on ink are above 12 to 1, where 4.5 to 1 is asked for.
-var (
-	ink   = color.RGBA{17, 31, 46, 255}
-	track = color.RGBA{48, 66, 86, 255}
-	white = color.RGBA{255, 255, 255, 255}
-	pale  = color.RGBA{214, 224, 234, 255}
-	amber = color.RGBA{255, 179, 28, 255}
 )
 
 // sheetHeight is how high a banner is on a monitor: an eighth of it, at least 100 pixels, never above a third.

@@ -5,66 +5,29 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
-	"fmt"
-	"io"
-	"log"
 	"os"
 	"os/signal"
-	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/getlantern/systray"
+
+	"stepaway/clock"
+	"stepaway/notify"
+	"stepaway/picture"
+	"stepaway/words"
 )
 
 // goodbye bounds the time for taking everything off the screen at the end.
 const goodbye = 3 * time.Second
 
-func main() {
-	runtime.GOMAXPROCS(1) // there is little to do, and a second one is woken for every little thing
-	// GTK would load OpenGL and a compiler for it, 55 MB that an icon and a menu do not need.
-	_ = os.Setenv("GDK_GL", "disable")
-	log.SetFlags(0)
-	log.SetPrefix("stepaway-tray: ")
-	socket, done, err := flags(os.Args[1:])
-	if err != nil {
-		log.Printf("%v; see stepaway-tray --help", err)
-		os.Exit(2)
-	}
-	if done {
-		return
-	}
-	if err := run(socket); err != nil {
-		log.Fatal(err)
-	}
-}
-
-// flags reads the command line; done says that it asked for no more than what is printed by now.
-func flags(args []string) (socket string, done bool, err error) {
-	f := flag.NewFlagSet("stepaway-tray", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
-	f.StringVar(&socket, "link", "/run/stepaway/link.sock", "`socket` of the enforcer")
-	ask := f.Bool("version", false, "print the version and exit")
-	switch err := f.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Print("usage: stepaway-tray [--link SOCKET] [--version]\n\nShows the time left and the warning. Started at logon.\n\n")
-		f.SetOutput(os.Stdout)
-		f.PrintDefaults()
-		return "", true, nil
-	case err != nil:
-		return "", false, err
-	case f.NArg() > 0:
-		return "", false, fmt.Errorf("unexpected %q", f.Arg(0))
-	case socket == "":
-		return "", false, errors.New("--link is empty")
-	case *ask:
-		fmt.Println("stepaway-tray", version)
-	}
-	return socket, *ask, nil
-}
+// usualLink is where the enforcer's service listens.
+const usualLink = "/run/stepaway/link.sock"
 
 func run(socket string) error {
+	// GTK would load OpenGL and a compiler for it, 55 MB that an icon and a menu do not need.
+	_ = os.Setenv("GDK_GL", "disable")
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
 		lock, err := single(dir, sessionName())
 		if err != nil {
@@ -79,9 +42,10 @@ func run(socket string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer stop()
 	var failed error
-	ended := make(chan struct{})
+	ready, ended := make(chan struct{}), make(chan struct{})
+	close(ready)
 	systray.Run(func() {
-		failed = newApp(socket, sessionID()).run(ctx)
+		failed = newApp(socket, sessionID()).run(ctx, ready)
 		close(ended)
 		systray.Quit()
 	}, nil)
@@ -108,4 +72,29 @@ func sessionName() string {
 		}
 	}
 	return "self"
+}
+
+// languages looks up what tells the language.
+func languages(name string) string { return os.Getenv(name) }
+
+// startWarnings starts the notification and, on X, the banner.
+func (a *app) startWarnings(ctx context.Context, parts *sync.WaitGroup) {
+	a.shower = notify.NewShower(clock.Now, a.words)
+	notice := notify.NewNotice(a.words.Text(words.Product), picture.Warning.Draw(48), a.shower.Report)
+	a.shower.Notice = notice
+	parts.Go(func() { notice.Run(ctx) })
+	if display := os.Getenv("DISPLAY"); display != "" && os.Getenv("WAYLAND_DISPLAY") == "" {
+		banner := notify.NewBanner(display, xauthority())
+		a.shower.Banner = banner
+		parts.Go(func() { banner.Run(ctx) })
+	}
+	parts.Go(func() { a.shower.Run(ctx) })
+}
+
+// xauthority is the file with the X server's cookie.
+func xauthority() string {
+	if path := os.Getenv("XAUTHORITY"); path != "" {
+		return path
+	}
+	return os.Getenv("HOME") + "/.Xauthority"
 }

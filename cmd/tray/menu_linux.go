@@ -24,13 +24,11 @@ static int have_display(void) {
 import "C"
 
 import (
-	"fmt"
 	"sync/atomic"
 
 	"github.com/getlantern/systray"
 
 	"stepaway/picture"
-	"stepaway/tray"
 )
 
 // haveDisplay reports whether GTK can open the session's display. Without one systray would end the process.
@@ -45,108 +43,17 @@ func stepawayTitle() { systray.SetTitle(newestTitle.Load().(string)) }
 // iconSize in pixels; panels make it smaller.
 const iconSize = 64
 
-// menu puts a tray.Menu on the screen. systray only adds items, so they are made once.
-type menu struct {
-	icons  map[picture.Icon][]byte // systray reads them later, so they are kept
-	icon   picture.Icon
-	title  string
-	slots  []*slot
-	clicks chan tray.ID
-}
+// iconFile is an icon as systray takes it here.
+func iconFile(i picture.Icon) ([]byte, error) { return i.PNG(iconSize) }
 
-// slot is one item on the screen, with what it shows.
-type slot struct {
-	item     *systray.MenuItem // nil: a line across
-	id       tray.ID
-	text     string
-	enabled  bool
-	hidden   bool
-	children []*slot
-}
-
-func newMenu(m tray.Menu) (*menu, error) {
-	n := &menu{icons: map[picture.Icon][]byte{}, icon: m.Icon, clicks: make(chan tray.ID, 1)}
-	for _, i := range []picture.Icon{picture.Open, picture.Warning, picture.Urgent, picture.Closed, picture.Crossed} {
-		png, err := i.PNG(iconSize)
-		if err != nil {
-			return nil, fmt.Errorf("draw the icon: %w", err)
-		}
-		n.icons[i] = png
-	}
-	systray.SetIcon(n.icons[m.Icon])
-	n.setTitle(m.Title)
-	for _, i := range m.Items {
-		if i.ID == tray.Separator {
-			systray.AddSeparator()
-			n.slots = append(n.slots, &slot{id: i.ID})
-			continue
-		}
-		n.slots = append(n.slots, n.add(i, systray.AddMenuItem(i.Text, "")))
-	}
-	return n, nil
-}
-
-// add takes an item that was just put on the screen, and puts its children below it.
-func (n *menu) add(i tray.Item, item *systray.MenuItem) *slot {
-	s := &slot{item: item, id: i.ID, text: i.Text, enabled: true}
-	if i.ID == tray.LockNow {
-		go func() {
-			for range item.ClickedCh {
-				select {
-				case n.clicks <- i.ID:
-				default: // one is waiting already
-				}
-			}
-		}()
-	}
-	for _, child := range i.Children {
-		s.children = append(s.children, n.add(child, item.AddSubMenuItem(child.Text, "")))
-	}
-	s.update(i)
-	return s
-}
-
-// show brings the screen to m, touching only what differs.
-func (n *menu) show(m tray.Menu) {
-	if m.Icon != n.icon {
-		n.icon = m.Icon
-		systray.SetIcon(n.icons[m.Icon])
-	}
-	if m.Title != n.title {
-		n.setTitle(m.Title)
-	}
-	for i, s := range n.slots {
-		s.update(m.Items[i])
-	}
-}
-
-func (n *menu) setTitle(title string) {
-	n.title = title
-	newestTitle.Store(title)
+// setTitle shows text beside the icon.
+func setTitle(text string) {
+	newestTitle.Store(text)
 	C.title_soon()
 }
 
-func (s *slot) update(i tray.Item) {
-	if s.item == nil {
-		return
-	}
-	if s.enabled != i.Enabled {
-		s.enabled = i.Enabled
-		if i.Enabled {
-			s.item.Enable()
-		} else {
-			s.item.Disable()
-		}
-	}
-	if s.text != i.Text {
-		s.item.SetTitle(i.Text) // shows it too
-		s.text, s.hidden = i.Text, false
-	}
-	if i.Text == "" && !s.hidden {
-		s.item.Hide()
-		s.hidden = true
-	}
-	for k, child := range s.children {
-		child.update(i.Children[k])
-	}
-}
+// setTooltip does nothing: systray has none here.
+func setTooltip(string) {}
+
+// itemText is the text of an item as systray takes it here.
+func itemText(s string) string { return s }

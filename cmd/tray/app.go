@@ -1,23 +1,21 @@
-//go:build cgo
+//go:build (linux && cgo) || windows
 
 package main
 
 import (
 	"context"
 	"log"
-	"os"
 	"sync"
 	"time"
 
 	"stepaway/clock"
 	"stepaway/link"
 	"stepaway/notify"
-	"stepaway/picture"
 	"stepaway/tray"
 	"stepaway/words"
 )
 
-// app is everything that runs beside GTK's own loop.
+// app is everything that runs beside the loop of the icon.
 type app struct {
 	words    words.Catalogue
 	follower *follower
@@ -26,7 +24,7 @@ type app struct {
 }
 
 func newApp(socket, session string) *app {
-	a := &app{words: words.Pick(os.Getenv), news: make(chan word, 1)}
+	a := &app{words: words.Pick(languages), news: make(chan word, 1)}
 	a.follower = &follower{
 		socket: socket,
 		hello:  link.Hello{Role: link.RoleTray, Session: session, Version: version},
@@ -44,37 +42,44 @@ func (a *app) hear(w word) {
 	a.news <- w
 }
 
-// run serves the menu and the warnings until ctx ends, and takes everything off the screen again.
-func (a *app) run(ctx context.Context) error {
-	now := clock.Now()
-	m := tray.View(link.State{}, false, now, a.words, version)
-	screen, err := newMenu(m)
-	if err != nil {
-		return err
-	}
+// run serves the menu and the warnings until ctx ends, and takes everything off the screen again. The menu is made when
+// ready is closed: until then there is no place for it.
+func (a *app) run(ctx context.Context, ready <-chan struct{}) error {
 	var parts sync.WaitGroup
 	defer parts.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	parts.Go(func() { a.follower.run(ctx) })
 	a.startWarnings(ctx, &parts)
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	var known word
+	var screen *menu
+	var clicks <-chan tray.ID
 	for {
+		now := clock.Now()
+		m := tray.View(known.state, known.connected, now, a.words, version)
+		if screen != nil {
+			screen.show(m)
+		}
+		timer.Stop()
+		if m.Next != tray.Never && screen != nil {
+			timer.Reset(max(0, m.Next-now))
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case id := <-screen.clicks:
+		case <-ready:
+			var err error
+			if screen, err = newMenu(m); err != nil {
+				return err
+			}
+			ready, clicks = nil, screen.clicks
+		case id := <-clicks:
 			a.clicked(id)
 		case w := <-a.news:
 			known = a.take(known, w)
 		case <-timer.C:
-		}
-		now := clock.Now()
-		m := tray.View(known.state, known.connected, now, a.words, version)
-		screen.show(m)
-		timer.Stop()
-		if m.Next != tray.Never {
-			timer.Reset(max(0, m.Next-now))
 		}
 	}
 }
@@ -102,26 +107,4 @@ func (a *app) clicked(id tray.ID) {
 	if err := a.follower.lockNow(); err != nil {
 		log.Print(err)
 	}
-}
-
-// startWarnings starts the notification and, on X, the banner.
-func (a *app) startWarnings(ctx context.Context, parts *sync.WaitGroup) {
-	a.shower = notify.NewShower(clock.Now, a.words)
-	notice := notify.NewNotice(a.words.Text(words.Product), picture.Warning.Draw(48), a.shower.Report)
-	a.shower.Notice = notice
-	parts.Go(func() { notice.Run(ctx) })
-	if display := os.Getenv("DISPLAY"); display != "" && os.Getenv("WAYLAND_DISPLAY") == "" {
-		banner := notify.NewBanner(display, xauthority())
-		a.shower.Banner = banner
-		parts.Go(func() { banner.Run(ctx) })
-	}
-	parts.Go(func() { a.shower.Run(ctx) })
-}
-
-// xauthority is the file with the X server's cookie.
-func xauthority() string {
-	if path := os.Getenv("XAUTHORITY"); path != "" {
-		return path
-	}
-	return os.Getenv("HOME") + "/.Xauthority"
 }

@@ -1,0 +1,118 @@
+// Command enforcer is the enforcer's end of the link for a test of the tray: it says what it is told to say, a line of JSON
+// of link.State with times in milliseconds from now, and prints what the tray says.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"os"
+	"sync"
+
+	"github.com/Microsoft/go-winio"
+	"golang.org/x/sys/windows"
+
+	"stepaway/clock"
+	"stepaway/link"
+)
+
+func main() {
+	log.SetFlags(0)
+	if len(os.Args) != 2 {
+		log.Fatal("usage: enforcer PIPE")
+	}
+	if err := serve(os.Args[1]); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func serve(pipe string) error {
+	me, err := windows.GetCurrentProcessToken().GetTokenUser()
+	if err != nil {
+		return err
+	}
+	own := "O:" + me.User.Sid.String() + "D:(A;;GA;;;OW)" // a tray looks whose the pipe is
+	l, err := winio.ListenPipe(pipe, &winio.PipeConfig{SecurityDescriptor: own})
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	fmt.Println("listening")
+	var p peer
+	go p.accept(l)
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		if lines.Text() == "hang up" {
+			p.hangUp()
+			continue
+		}
+		var s link.State
+		if err := json.Unmarshal(lines.Bytes(), &s); err != nil {
+			return err
+		}
+		now := clock.Now().Milliseconds()
+		s.DeadlineMS += now
+		s.WarnMS += now
+		if err := p.say(link.Message{State: &s}); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
+// peer is the tray that connected last.
+type peer struct {
+	mu   sync.Mutex
+	conn net.Conn
+}
+
+func (p *peer) accept(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go p.hear(c)
+	}
+}
+
+func (p *peer) hear(c net.Conn) {
+	defer c.Close()
+	for {
+		m, err := link.Read(c)
+		switch {
+		case err != nil:
+			fmt.Println("gone")
+			return
+		case m.Hello != nil:
+			p.mu.Lock()
+			p.conn = c
+			p.mu.Unlock()
+			fmt.Println("hello", m.Hello.Role, m.Hello.Session, m.Hello.Version)
+		case m.Beat != nil:
+			fmt.Println("beat")
+		case m.LockNow != nil:
+			fmt.Println("lock now")
+		default:
+			fmt.Println("something else")
+		}
+	}
+}
+
+func (p *peer) say(m link.Message) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.conn == nil {
+		return errors.New("nobody is connected")
+	}
+	return link.Write(p.conn, m)
+}
+
+func (p *peer) hangUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conn.Close()
+}
