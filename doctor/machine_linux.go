@@ -1,48 +1,17 @@
 package doctor
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
-
-	"stepaway/link"
-	"stepaway/policy"
 )
-
-// Machine is what is looked at, and by whom.
-type Machine struct {
-	Root    string // directory that stands for /; "" is /
-	UID     int    // who looks; what only root may see is said to be unseen by others
-	Version string // of this program
-
-	Policy, State, Courier, Runtime string // paths of the agent, as in docs/attack-surface.md
-	Programs                        string // directory of the programs
-
-	InForce  policy.Policy
-	From     string   // where it came from
-	Wrong    error    // why the sources were not taken, nil if they were
-	Problems []string // lines of the signers' file that do not count
-
-	Status func() (link.Status, error)                                            // asks the running agent, in bounded time
-	Run    func(ctx context.Context, name string, args ...string) ([]byte, error) // runs a program of the system; nil: Command
-	Synced func() bool                                                            // whether the wall clock is kept in step
-	Locker func(exe string) bool                                                  // whether a program counts as a locker in front of the screen
-}
-
-// maxText bounds what is read of one file.
-const maxText = 1 << 20
 
 // errOthers is the error of a file that others than root can change.
 var errOthers = errors.New("can be changed by others than root")
@@ -164,44 +133,6 @@ func (m *Machine) program(name string) string {
 	return ""
 }
 
-// run runs a program of the system, for at most a few seconds.
-func (m *Machine) run(ctx context.Context, name string, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, within*2/3)
-	defer cancel()
-	if m.Run != nil {
-		return m.Run(ctx, name, args...)
-	}
-	return Command(ctx, name, args...)
-}
-
-// Command runs a program with a clean environment and gives what it prints, at most as much as a file is read.
-func Command(ctx context.Context, name string, args ...string) ([]byte, error) {
-	path, err := exec.LookPath(name)
-	if filepath.IsAbs(name) {
-		path, err = name, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env, cmd.Dir, cmd.WaitDelay = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}, "/", time.Second
-	out, err := cmd.Output()
-	if err != nil {
-		err = fmt.Errorf("%s: %w%s", filepath.Base(name), err, lastLine(err))
-	}
-	return out[:min(len(out), maxText)], err
-}
-
-// lastLine is the last line that a program that failed wrote on standard error.
-func lastLine(err error) string {
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || len(bytes.TrimSpace(exit.Stderr)) == 0 {
-		return ""
-	}
-	lines := bytes.Split(bytes.TrimSpace(exit.Stderr), []byte("\n"))
-	return ": " + string(lines[len(lines)-1])
-}
-
 // unread is the finding for what could not be looked at.
 func (m *Machine) unread(err error, what string, a ...any) Finding {
 	what = fmt.Sprintf(what, a...)
@@ -255,10 +186,5 @@ func shown(out []byte) map[string]string {
 	return kv
 }
 
-// decode reads JSON that a program printed.
-func decode(out []byte, into any) error {
-	if err := json.Unmarshal(out, into); err != nil {
-		return fmt.Errorf("not understood: %w", err)
-	}
-	return nil
-}
+// environ is what programs are run with.
+func environ() []string { return []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"} }

@@ -154,32 +154,6 @@ func (m *Machine) uid(name string) (uint32, error) {
 	return 0, user.UnknownUserError(name)
 }
 
-func policyTaken(_ context.Context, m *Machine) []Finding {
-	var fs []Finding
-	switch {
-	case m.Wrong != nil && m.From == "files": // taken, and not kept
-		fs = append(fs, warn("make room on the disk", "the policy cannot be kept: %v", m.Wrong))
-	case m.Wrong != nil && errors.Is(m.Wrong, os.ErrPermission) && m.UID != 0:
-		fs = append(fs, note("run doctor as root", "policy: only root may look"))
-	case m.Wrong != nil:
-		fs = append(fs, fail("stepaway-agent policy check "+m.Policy, "the policy is not taken, %s rules: %s", m.From, oneLine(m.Wrong.Error())))
-	case m.From != "files":
-		fs = append(fs, note("write "+m.Policy, "no policy: %s rules, limit %s", m.From, m.InForce.Limit))
-	}
-	for _, a := range m.InForce.Advice() {
-		fs = append(fs, warn("see docs/policy.md", "%s", a))
-	}
-	for _, p := range m.Problems {
-		fs = append(fs, warn("correct the file of approval.allowed_signers", "a signer does not count: %s", oneLine(p)))
-	}
-	if len(fs) == 0 {
-		fs = append(fs, ok("taken from %s, limit %s", m.From, m.InForce.Limit))
-	}
-	return fs
-}
-
-func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }
-
 // login1 is how busctl is asked about logind.
 var login1 = []string{"org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager"}
 

@@ -29,6 +29,17 @@ const whoGuardsAll = "the system's account or an elevated administrator"
 
 func privileged() bool { return windows.GetCurrentProcessToken().IsElevated() }
 
+// looker is who looks at the machine: 0 for who may see all of it.
+func looker() int {
+	if privileged() {
+		return 0
+	}
+	return 1
+}
+
+// isLocker: Windows locks by itself.
+var isLocker func(string) bool
+
 // inherit: nobody makes pipes beforehand here.
 func inherit(string) (net.Listener, error) { return nil, nil }
 

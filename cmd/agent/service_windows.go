@@ -14,6 +14,7 @@ import (
 // systemVerbs are the commands that only this system has.
 var systemVerbs = []cmdline.Verb{
 	{Name: packaging.ServiceVerb, Line: "enforce, started by the service manager", Run: runService},
+	probeVerb,
 }
 
 func runService(_ context.Context, args []string) error {

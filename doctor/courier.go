@@ -2,7 +2,7 @@ package doctor
 
 import (
 	"context"
-	"path"
+	"path/filepath"
 	"time"
 )
 
@@ -28,9 +28,9 @@ const (
 
 func (m *Machine) records(ctx context.Context) (r records, wrong []Finding) {
 	if m.UID != 0 {
-		return r, []Finding{note("run doctor as root", "the courier's directory: only root may look")}
+		return r, []Finding{note("run doctor as "+asWho, "the courier's directory: only "+asWho+" may look")}
 	}
-	out, err := m.run(ctx, path.Join(m.Programs, "stepaway-courier"), "status", "--json", "--state", m.Courier)
+	out, err := m.run(ctx, filepath.Join(m.Programs, "stepaway-courier"+suffix), "status", "--json", "--state", m.Courier)
 	if err == nil {
 		err = decode(out, &r)
 	}

@@ -14,7 +14,6 @@ import (
 	"stepaway/cmdline"
 	"stepaway/doctor"
 	"stepaway/link"
-	"stepaway/lock"
 	"stepaway/policy/file"
 )
 
@@ -23,7 +22,7 @@ var errFails = errors.New("something fails; see above")
 
 func diagnose(ctx context.Context, args []string) error {
 	f := flags("doctor", "Looks for what keeps this workstation from being locked in time, or from asking for a password afterwards, and says what to do. "+
-		"Changes nothing. As root it sees everything. Exits 1 if something fails.")
+		"Changes nothing. As "+whoGuardsAll+" it sees everything. Exits 1 if something fails.")
 	asJSON := f.Bool("json", false, "print JSON")
 	var r runFlags
 	f.StringVar(&r.policy, "policy", "", "policy `FILE` (default "+defaultPolicy+")")
@@ -53,8 +52,8 @@ func machine(p paths) (*doctor.Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &doctor.Machine{UID: os.Geteuid(), Version: cmdline.Version(version), Policy: p.policy, State: p.state, Courier: p.courier,
-		Runtime: p.runtime, Programs: filepath.Dir(program), Synced: clock.Synced, Locker: lock.IsLocker}
+	m := &doctor.Machine{UID: looker(), Version: cmdline.Version(version), Policy: p.policy, State: p.state, Courier: p.courier,
+		Runtime: p.runtime, Programs: filepath.Dir(program), Synced: clock.Synced, Locker: isLocker}
 	site := policySite(p.policy, 0)
 	v := file.Look(site, &file.Keep{Path: p.lastGood()}, time.Now())
 	m.InForce, m.From, m.Wrong = v.Loaded.Policy, v.From, v.Err
