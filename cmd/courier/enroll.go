@@ -24,7 +24,7 @@ type enrolling struct {
 	own                   courier.Own
 }
 
-func enroll(_ context.Context, args []string) error {
+func enroll(ctx context.Context, args []string) error {
 	var e enrolling
 	fl := flags("enroll", `Makes this device known to a collector. A running courier takes it up by itself.
 With --token: shows a one-time token, which `+"`stepaway-collector token`"+` printed, and keeps the certificate it gets.
@@ -48,7 +48,7 @@ the courier's account.`)
 	if err := e.readToken(fl); err != nil {
 		return err
 	}
-	device, err := e.run(fl)
+	device, err := e.run(ctx, fl)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (e *enrolling) readToken(fl *flag.FlagSet) error {
 	return nil
 }
 
-func (e *enrolling) run(fl *flag.FlagSet) (audit.Label, error) {
+func (e *enrolling) run(ctx context.Context, fl *flag.FlagSet) (audit.Label, error) {
 	site := e.own != courier.Own{}
 	var t uplink.Token
 	var err error
@@ -97,7 +97,7 @@ func (e *enrolling) run(fl *flag.FlagSet) (audit.Label, error) {
 	if err != nil {
 		return "", err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
 	defer stop()
 	e.Dir = state(e.dir).identity()
 	if err := os.MkdirAll(e.dir, 0o700); err != nil {

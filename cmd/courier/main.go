@@ -24,14 +24,14 @@ func main() {
 	if len(os.Args) == 3 && os.Args[1] == checkVerb {
 		os.Exit(spool.CheckMain(os.Args[2], os.Stdout))
 	}
-	os.Exit(cmdline.Program{Name: self, About: "carries the records of stepaway-agent to the collector", Verbs: []cmdline.Verb{
+	os.Exit(cmdline.Program{Name: self, About: "carries the records of stepaway-agent to the collector", Verbs: append([]cmdline.Verb{
 		{Name: "run", Line: "keep events and carry them to the collector", Run: run},
 		{Name: "enroll", Line: "make this device known to a collector", Run: enroll},
 		{Name: "audit", Line: "verify or export the events that wait on this machine", Run: auditVerb},
 		sinksVerb(),
 		{Name: "status", Line: "spool and collector", Run: status},
 		cmdline.VersionVerb(self, version),
-	}}.Main(context.Background(), os.Args[1:]))
+	}, systemVerbs...)}.Main(context.Background(), os.Args[1:]))
 }
 
 func flags(verb, about string) *flag.FlagSet { return cmdline.Flags(self, verb, about) }

@@ -111,7 +111,8 @@ func (r *running) round(ctx context.Context) error {
 	}
 	stamp := stamper()
 	specs, keep := r.handedTo()
-	s, found, err := spool.Open(r.state.spool(), spool.Options{Device: id.Device, Bound: id.Bound(), Keep: err != nil,
+	here := toldHere()
+	s, found, err := spool.Open(r.state.spool(), spool.Options{Device: id.Device, Site: here.site, Unit: here.unit, Bound: id.Bound(), Keep: err != nil,
 		Sinks: namesOf(specs), KeepSinks: keep, Stamp: stamp, Check: checker()})
 	if err != nil {
 		return err
@@ -131,6 +132,7 @@ func (r *running) work(ctx context.Context, s *spool.Spool, device audit.Label, 
 	defer beside.Wait()
 	defer cancel(nil)
 	go r.watch(ctx, watched, cancel)
+	beside.Go(func() { r.enrolWhenTold(ctx) })
 	fatal := func(err error) bool { return errors.Is(err, spool.ErrDamaged) || errors.Is(err, spool.ErrClosed) }
 	group := r.group(specs, s, func(err error) {
 		if fatal(err) {
@@ -178,6 +180,9 @@ func (r *running) peer() (*courier.Identity, *courier.Client, error) {
 	var c *courier.Client
 	o, err := r.fromPolicy()
 	if err == nil {
+		if o.URL == "" {
+			o.URL = toldHere().collector
+		}
 		c, err = courier.NewClient(id, o)
 	}
 	if err != nil {
