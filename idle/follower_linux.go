@@ -70,14 +70,18 @@ func (f *follower) run(ctx context.Context) {
 	for wait := retryFirst; ctx.Err() == nil; {
 		facts, found := f.gather(ctx)
 		choice := Choose(facts)
-		if choice.Source != X11 {
+		begin := clock.Now()
+		switch choice.Source {
+		case X11:
+			f.watchDisplay(ctx, found.display, facts)
+		case Notifier, Mutter:
+			f.watchWitness(ctx, found.witness, facts)
+		default:
 			found.close()
 			f.choose(choice, choice.Source == Evdev)
 			f.await(ctx, retry(facts, choice, &wait))
 			continue
 		}
-		begin := clock.Now()
-		f.watchDisplay(ctx, found, facts)
 		if clock.Now()-begin > retryMost {
 			wait = retryFirst
 		}
@@ -141,15 +145,32 @@ func (f *follower) snapshot() session.Session {
 	return f.session
 }
 
-// gather finds the facts, and connects to the display if it may come to that.
-func (f *follower) gather(ctx context.Context) (Facts, *display) {
+// found is what input can be seen at, if it is there.
+type found struct {
+	display *display
+	witness witness
+}
+
+func (n found) close() {
+	n.display.close()
+	if n.witness != nil {
+		n.witness.close()
+	}
+}
+
+// gather finds the facts, and connects to the display or the compositor if it may come to that.
+func (f *follower) gather(ctx context.Context) (Facts, found) {
 	s := f.snapshot()
 	facts := Facts{Root: f.w.opt.Root, Kind: s.Kind, Seat: s.Seat, Terminal: terminalReadable(f.w.opt.DevDir, s.TTY)}
 	if f.w.seats != nil && s.Seat != "" {
 		facts.Hardware, facts.Virtual = f.w.seats.count(s.Seat)
+		facts.Had = f.w.seats.everHad(s.Seat)
 	}
-	if facts.source() == Evdev || s.Kind == session.Wayland || s.Kind == session.SSH {
-		return facts, nil
+	switch {
+	case facts.source() == Evdev || s.Kind == session.SSH || s.Kind == session.Wayland && facts.Had:
+		return facts, found{}
+	case s.Kind == session.Wayland:
+		return facts, found{witness: f.findWitness(ctx, s, &facts)}
 	}
 	d, err := f.findDisplay(ctx, s)
 	if d != nil {
@@ -158,8 +179,8 @@ func (f *follower) gather(ctx context.Context) (Facts, *display) {
 	if err != nil {
 		facts.Why = err.Error()
 		d.close()
-		return facts, nil
+		return facts, found{}
 	}
 	facts.Cookie = d != nil
-	return facts, d
+	return facts, found{display: d}
 }

@@ -18,7 +18,7 @@ func TestChoose(t *testing.T) {
 		want  string
 		says  string
 	}{
-		"a desk":                       {Facts{Root: true, Kind: session.X11, Seat: "seat0", Hardware: 3, Virtual: 1, Display: ":0", Cookie: true}, Evdev, "idle: [root=yes kind=x11 seat=seat0 evdev=3 virtual=1 display=:0 cookie=yes tty=no ret=evdev]"},
+		"a desk":                       {Facts{Root: true, Kind: session.X11, Seat: "seat0", Hardware: 3, Virtual: 1, Display: ":0", Cookie: true}, Evdev, "idle: [root=yes kind=x11 seat=seat0 evdev=3 virtual=1 display=:0 cookie=yes notifier=0 mutter=no tty=no ret=evdev]"},
 		"Wayland at a desk":            {Facts{Root: true, Kind: session.Wayland, Seat: "seat0", Hardware: 1}, Evdev, ""},
 		"a text console":               {Facts{Root: true, Kind: session.TTY, Seat: "seat0", Hardware: 1, Terminal: true}, Evdev, ""},
 		"of unknown kind at a desk":    {Facts{Root: true, Seat: "seat0", Hardware: 1}, Evdev, "kind=unknown"},
@@ -28,7 +28,17 @@ func TestChoose(t *testing.T) {
 		"a remote display":             {Facts{Root: true, Kind: session.X11, Hardware: 3, Display: ":10", Cookie: true}, X11, ""},
 		"a display that refuses":       {Facts{Root: true, Kind: session.X11, Display: ":10", Why: "the server refused"}, None, "the server refused"},
 		"a display and no word for it": {Facts{Root: true, Kind: session.X11, Terminal: true}, None, "does not tell its input"},
-		"Wayland, no devices":          {Facts{Root: true, Kind: session.Wayland, Seat: "seat0", Display: ":0", Cookie: true, Terminal: true}, None, "through its seat's devices only"},
+		"Wayland, no devices":          {Facts{Root: true, Kind: session.Wayland, Seat: "seat0", Display: ":0", Cookie: true, Terminal: true}, None, "tells nothing of input"},
+		"Wayland that is told of":      {Facts{Root: true, Kind: session.Wayland, Seat: "seat0", Virtual: 1, Notifier: 2}, Notifier, "notifier=2"},
+		"Wayland beside devices":       {Facts{Root: true, Kind: session.Wayland, Seat: "seat0", Hardware: 1, Had: true, Notifier: 2, Mutter: true}, Evdev, ""},
+		"Wayland, no rights":           {Facts{Kind: session.Wayland, Notifier: 3}, Notifier, "injected input counts"},
+		"Wayland with inhibitors":      {Facts{Kind: session.Wayland, Notifier: 1}, None, "honours inhibitors"},
+		"GNOME without devices":        {Facts{Root: true, Kind: session.Wayland, Mutter: true}, Mutter, "the compositor's word"},
+		"a compositor with both":       {Facts{Root: true, Kind: session.Wayland, Notifier: 2, Mutter: true}, Notifier, ""},
+		"inhibitors, and GNOME's":      {Facts{Root: true, Kind: session.Wayland, Notifier: 1, Mutter: true}, Mutter, ""},
+		"Wayland, devices unplugged":   {Facts{Root: true, Kind: session.Wayland, Seat: "seat0", Had: true, Notifier: 2, Mutter: true}, None, "the seat had devices"},
+		"Wayland that refuses":         {Facts{Root: true, Kind: session.Wayland, Why: "no bus"}, None, "no bus"},
+		"a notifier, but of X11":       {Facts{Root: true, Kind: session.X11, Notifier: 2, Mutter: true}, None, ""},
 		"ssh":                          {Facts{Root: true, Kind: session.SSH, Terminal: true}, TTY, ""},
 		"ssh with a display":           {Facts{Root: true, Kind: session.SSH, Display: ":10", Cookie: true, Terminal: true}, TTY, ""},
 		"ssh without a terminal":       {Facts{Root: true, Kind: session.SSH}, None, ""},

@@ -13,15 +13,7 @@ import (
 // watchDisplay sees the input of a display until its server goes away or the facts change. It owns d.
 func (f *follower) watchDisplay(ctx context.Context, d *display, facts Facts) {
 	why := Choose(facts).Why
-	ctx, cancel := context.WithCancel(ctx)
-	f.w.running.Go(func() { // a poke ends the wait for input
-		select {
-		case <-f.poke:
-			f.again()
-			cancel()
-		case <-ctx.Done():
-		}
-	})
+	ctx, cancel := f.untilPoked(ctx) // a poke ends the wait for input
 	defer cancel()
 	defer d.close()
 	r, err := f.listenRaw(ctx, d)
