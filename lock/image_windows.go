@@ -94,19 +94,16 @@ func (e executable) is(path string) bool {
 
 // matches compares the executable, and the publisher if policy names one.
 func (m *matcher) matches(p *process) bool {
-	native, err := p.image(windows.PROCESS_NAME_NATIVE)
-	if err != nil {
-		return false
-	}
+	native, _ := p.image(windows.PROCESS_NAME_NATIVE)
 	byDrive, _ := p.image(0) // an executable that an upgrade has replaced counts by the path it had
-	file, err := openImage(native, m.c.c.Publisher != "")
+	file, err := openImage(native, byDrive, m.c.c.Publisher != "")
 	if err != nil {
 		return m.c.c.Publisher == "" && m.named(byDrive)
 	}
 	defer windows.CloseHandle(file)
 	real, _ := finalPath(file)
 	id, _ := idOf(file)
-	return (m.named(byDrive) || m.named(real) || m.same(id)) && m.published(file, native, id)
+	return (m.named(byDrive) || m.named(real) || m.same(id)) && m.published(file, byDrive, id)
 }
 
 func (m *matcher) named(path string) bool {
@@ -146,13 +143,32 @@ func (m *matcher) published(file windows.Handle, path string, id fileID) bool {
 
 var errElsewhere = errors.New("not on a local disk")
 
-// openImage opens an executable by its path as the kernel has it. There is no link left in that, so none is followed: one that
-// was put there since could lead this service into the network. Nothing is opened that is not on a local disk.
-func openImage(native string, read bool) (windows.Handle, error) {
-	if !strings.HasPrefix(strings.ToLower(native), `\device\harddiskvolume`) {
+// openImage opens an executable by its path as the kernel has it, which has no link left in it, so none is followed. One
+// that was put there since could lead this service into the network; so nothing is opened that is not on a local disk.
+func openImage(native, byDrive string, read bool) (windows.Handle, error) {
+	drive := filepath.VolumeName(byDrive) + `\`
+	rest, ok := strings.CutPrefix(byDrive, drive)
+	if !strings.HasPrefix(strings.ToLower(native), localDisk) || len(drive) != len(`C:\`) || !ok || rest == "" {
 		return 0, fmt.Errorf("open an executable: %w", errElsewhere)
 	}
-	name, err := windows.NewNTUnicodeString(native)
+	root, err := openPath(drive)
+	if err != nil {
+		return 0, fmt.Errorf("open an executable: %w", err)
+	}
+	defer windows.CloseHandle(root)
+	h, err := openBelow(root, rest, read)
+	if err != nil {
+		return 0, fmt.Errorf("open an executable: %w", err)
+	}
+	return h, nil
+}
+
+// localDisk begins the names of volumes that are not a server's.
+const localDisk = `\device\harddiskvolume`
+
+// openBelow opens a file below an open directory and follows no link on the way.
+func openBelow(dir windows.Handle, path string, read bool) (h windows.Handle, err error) {
+	name, err := windows.NewNTUnicodeString(path)
 	if err != nil {
 		return 0, err
 	}
@@ -160,18 +176,12 @@ func openImage(native string, read bool) (windows.Handle, error) {
 	if read {
 		access |= windows.FILE_READ_DATA
 	}
-	oa := windows.OBJECT_ATTRIBUTES{ObjectName: name, Attributes: windows.OBJ_CASE_INSENSITIVE | windows.OBJ_DONT_REPARSE}
+	oa := windows.OBJECT_ATTRIBUTES{RootDirectory: dir, ObjectName: name, Attributes: windows.OBJ_CASE_INSENSITIVE | windows.OBJ_DONT_REPARSE}
 	oa.Length = uint32(unsafe.Sizeof(oa))
-	var (
-		h  windows.Handle
-		io windows.IO_STATUS_BLOCK
-	)
+	var io windows.IO_STATUS_BLOCK
 	err = windows.NtCreateFile(&h, access, &oa, &io, nil, 0, shareAll, windows.FILE_OPEN,
 		windows.FILE_NON_DIRECTORY_FILE|windows.FILE_SYNCHRONOUS_IO_NONALERT, 0, 0)
-	if err != nil {
-		return 0, fmt.Errorf("open an executable: %w", err)
-	}
-	return h, nil
+	return h, err
 }
 
 const shareAll = windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE | windows.FILE_SHARE_DELETE
