@@ -12,14 +12,12 @@
 //
 // How far a source can be trusted differs. evdev is read from the kernel by a process that the user does not own.
 // X11 is the word of the display's server; where that runs as the user (a virtual display, a rootless Xorg), he can
-// replace it. What a terminal was read is the kernel's word, but its owner has ways to have it read: a program can ask a
+// replace it. So is Notifier, and Mutter, that of a Wayland compositor, which runs as the user, and into which his programs
+// may type; a seat that has devices, or had, is never seen by them. What a terminal was read is the kernel's word, but its owner has ways to have it read: a program can ask a
 // terminal for an answer, which comes as if typed. Choice tells which source it was.
 package idle
 
-import (
-	"log/slog"
-	"time"
-)
+import "time"
 
 // Input is what is known of the input to one session.
 type Input struct {
@@ -27,19 +25,6 @@ type Input struct {
 	Injected      time.Duration // boot time of the last input that was seen but not believed, 0 if none
 	InjectedCount uint64        // how many times such input was noticed, at most once a second for each device
 	Readable      bool          // whether input would be seen now; At may be old without this being false
-}
-
-// Options says where to look. The zero value of a directory means the system's own.
-type Options struct {
-	Root      bool   // may read input devices, and the cookies of every user
-	Display   string // with Root false: the display of the one session there is, from its own environment
-	Authority string // with Root false: the file with that display's cookie
-	InputDir  string // /dev/input
-	DevDir    string // /dev
-	SysDir    string // /sys
-	RunDir    string // /run
-	ProcDir   string // /proc
-	Log       *slog.Logger
 }
 
 // sighting is input that a source saw at one look.

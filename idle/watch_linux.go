@@ -8,6 +8,19 @@ import (
 	"stepaway/session"
 )
 
+// Options says where to look. The zero value of a directory means the system's own.
+type Options struct {
+	Root      bool   // may read input devices, and the cookies of every user
+	Display   string // with Root false: the display of the one session there is, from its own environment
+	Authority string // with Root false: the file with that display's cookie
+	InputDir  string // /dev/input
+	DevDir    string // /dev
+	SysDir    string // /sys
+	RunDir    string // /run
+	ProcDir   string // /proc
+	Log       *slog.Logger
+}
+
 func (o Options) withDefaults() Options {
 	for field, dir := range map[*string]string{&o.InputDir: "/dev/input", &o.DevDir: "/dev", &o.SysDir: "/sys", &o.RunDir: "/run", &o.ProcDir: "/proc"} {
 		if *field == "" {

@@ -3,44 +3,86 @@ package idle
 import (
 	"sync"
 
+	"stepaway/probe"
 	"stepaway/session"
 )
 
-// Watch follows the input of a set of sessions. On this system it sees none yet, and says so: nothing is readable.
+// Probe is the source on this system: a process in each session tells what it sees of that session's input.
+const Probe = "probe"
+
+// Probes are what sees the input of the desktops. They stay their maker's to close.
+type Probes interface {
+	Follow([]session.Session)
+	Latest(id string) (probe.Report, bool)
+	Changed() <-chan struct{}
+}
+
+// Options says who sees.
+type Options struct{ Probes Probes }
+
+// Watch follows the input of a set of sessions. It is safe for use by several goroutines.
 type Watch struct {
-	changed chan struct{}
+	probes Probes
 
 	mu       sync.Mutex
-	followed map[string]bool
+	followed map[string]session.Session
 }
 
 // NewWatch returns a Watch that follows no session yet.
-func NewWatch(Options) *Watch { return &Watch{changed: make(chan struct{}, 1)} }
+func NewWatch(o Options) *Watch { return &Watch{probes: o.Probes} }
 
-// Follow makes now the set of sessions that is watched.
+// Follow makes now the set of sessions that is watched. It does not wait.
 func (w *Watch) Follow(now []session.Session) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.followed = map[string]bool{}
+	w.followed = make(map[string]session.Session, len(now))
 	for _, s := range now {
-		w.followed[s.ID] = true
+		w.followed[s.ID] = s
 	}
+	w.mu.Unlock()
+	w.probes.Follow(now)
 }
 
-// Latest returns what is known of a session's input, false for a session that is not followed.
+// Latest returns what is known of a session's input, false for a session that is not followed. Before a session that is
+// disconnected or switched away nobody can sit: what its probe sees from then on is nobody's. It never waits.
 func (w *Watch) Latest(id string) (Input, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return Input{}, w.followed[id]
+	s, known := w.of(id)
+	if !known {
+		return Input{}, false
+	}
+	r, _ := w.probes.Latest(id)
+	in := Input{At: r.At, Injected: r.Injected, InjectedCount: r.InjectedCount, Readable: r.Readable}
+	if s.Left != 0 {
+		in.At, in.Readable = min(in.At, s.Left), true
+	}
+	return in, true
 }
 
-// Changed never ticks.
-func (w *Watch) Changed() <-chan struct{} { return w.changed }
+// Changed ticks when Latest or Choice may have something new to say. Ticks do not pile up.
+func (w *Watch) Changed() <-chan struct{} { return w.probes.Changed() }
 
 // Choice returns where the input of a session is seen, and why there.
-func (w *Watch) Choice(string) Choice {
-	return Choice{Source: None, Why: "idle: [ret=none] not on this system yet"}
+func (w *Watch) Choice(id string) Choice {
+	s, known := w.of(id)
+	if !known {
+		return Choice{Source: None, Why: "idle: [ret=none not followed]"}
+	}
+	r, _ := w.probes.Latest(id)
+	c := Choice{Source: Probe, Why: r.Why}
+	if !r.Readable {
+		c.Source = None
+	}
+	if s.Left != 0 {
+		c = Choice{Source: Probe, Why: r.Why + " nobody can sit before it"}
+	}
+	return c
 }
 
-// Close does nothing.
+// Close does nothing: the probes are closed by who made them.
 func (w *Watch) Close() {}
+
+func (w *Watch) of(id string) (session.Session, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, known := w.followed[id]
+	return s, known
+}
