@@ -14,11 +14,20 @@ var errNotHere = errors.New("clock: not on this system yet")
 
 var procQueryInterruptTime = windows.NewLazySystemDLL("kernelbase.dll").NewProc("QueryInterruptTime")
 
+var procQueryUnbiasedInterruptTime = windows.NewLazySystemDLL("kernel32.dll").NewProc("QueryUnbiasedInterruptTime")
+
 // Now returns the time since boot, time asleep included: the interrupt time, which is kept in units of 100 ns.
 func Now() time.Duration {
 	var units uint64
 	procQueryInterruptTime.Call(uintptr(unsafe.Pointer(&units)))
 	return time.Duration(units) * 100
+}
+
+// Asleep returns how much of the time since boot the machine slept: the unbiased interrupt time leaves that out.
+func Asleep() time.Duration {
+	var units uint64
+	procQueryUnbiasedInterruptTime.Call(uintptr(unsafe.Pointer(&units)))
+	return Now() - time.Duration(units)*100
 }
 
 // BootID is not on this system yet.
