@@ -55,6 +55,10 @@ func TestNumbersAreOfMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	doc, err := os.ReadFile("../docs/windows.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	seen := map[uint32]string{}
 	for text, n := range Numbers {
 		if n <= PlainError || n > 1000 {
@@ -66,6 +70,9 @@ func TestNumbersAreOfMessages(t *testing.T) {
 		seen[n] = text
 		if !bytes.Contains(source.Bytes(), []byte(fmt.Sprintf("(%q", text))) {
 			t.Errorf("nothing logs %q", text)
+		}
+		if !bytes.Contains(doc, fmt.Appendf(nil, "| %d | %s | ", n, text)) {
+			t.Errorf("docs/windows.md has no %d %q", n, text)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os/user"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -45,6 +46,11 @@ func privileged() bool { return os.Geteuid() == 0 }
 func looker() int { return os.Geteuid() }
 
 var isLocker = lock.IsLocker
+
+// dialStatus connects to the agent, whoever it runs as: nothing is told to it.
+func dialStatus(socket string) (net.Conn, error) {
+	return net.DialTimeout("unix", socket, 2*time.Second)
+}
 
 // inherit takes the link's socket from the service manager, nil where that made none.
 func inherit(path string) (net.Listener, error) {

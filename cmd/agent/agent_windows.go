@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
-	"errors"
 	"net"
 	"time"
 
 	"golang.org/x/sys/windows"
 
+	"stepaway/clock"
 	"stepaway/enforce"
+	"stepaway/idle"
 	"stepaway/link"
+	"stepaway/lock"
+	"stepaway/packaging"
 	"stepaway/policy"
 	"stepaway/scm"
 	"stepaway/session"
@@ -40,21 +43,81 @@ func looker() int {
 // isLocker: Windows locks by itself.
 var isLocker func(string) bool
 
+// dialStatus connects to the agent, which must be the system's or this very user's.
+func dialStatus(pipe string) (net.Conn, error) { return link.Dial(pipe) }
+
 // inherit: nobody makes pipes beforehand here.
 func inherit(string) (net.Listener, error) { return nil, nil }
 
 // warnTerminal: no session has a terminal alone.
 func (a *agent) warnTerminal(session.Session, time.Duration, policy.Action) {}
 
-var errNotYet = errors.New("not on this system yet")
-
-func (a *agent) parts(context.Context) (parts, error) { return parts{}, errNotYet }
-
-func (a *agent) open(context.Context, *enforce.Enforcer, *link.Outbox) error { return errNotYet }
-
-func (a *agent) courierAllowed() func(link.Peer) bool {
-	return func(p link.Peer) bool { return p.Root }
+// parts are the terminal services, a probe in each session, and the ladder.
+func (a *agent) parts(ctx context.Context) (parts, error) {
+	probes, err := probe.New(probe.Options{Desktop: a.flags.desktop, Log: a.log})
+	if err != nil {
+		return parts{}, err
+	}
+	inputs := idle.NewWatch(idle.Options{Probes: probes})
+	sessions, closeSessions := a.sessions()
+	ladder := lock.New(lock.Options{Root: !a.flags.session, Desk: probes, Desktop: a.flags.desktop, Log: a.log, Now: clock.Now})
+	return parts{sessions: sessions, inputs: sight{inputs}, ladder: climber{ladder}, trays: a.trays(ctx, ladder), sleeps: a.sleeps(ctx),
+		close: func() {
+			closeSessions()
+			inputs.Close()
+			probes.Close()
+		}}, nil
 }
 
-func (a *agent) audit(context.Context, *enforce.Enforcer) {}
+// open opens the link and serves it. The pipe of one session is its user's alone.
+func (a *agent) open(ctx context.Context, e *enforce.Enforcer, outbox *link.Outbox) error {
+	access, err := packaging.LinkSDDL(), error(nil)
+	if a.paths.socket != packaging.LinkPipe {
+		access, err = link.OwnAccess()
+	}
+	if err != nil {
+		return err
+	}
+	server, err := link.Listen(a.paths.socket, access, e, outbox)
+	if err != nil {
+		return err
+	}
+	a.work.Go(func() { server.Serve(ctx) })
+	return nil
+}
 
+// courierAllowed says which peers may take the events: the courier's account, the system's, and with --session the user.
+func (a *agent) courierAllowed() func(link.Peer) bool {
+	allowed := map[string]bool{packaging.ServiceSID(packaging.CourierService): true}
+	if u, err := windows.GetCurrentProcessToken().GetTokenUser(); err == nil {
+		allowed[u.User.Sid.String()] = true
+	}
+	return func(p link.Peer) bool { return p.Root || allowed[p.SID] }
+}
+
+// sleeps tells the service of sleep that begins.
+func (a *agent) sleeps(ctx context.Context) <-chan enforce.Sleep {
+	if a.told.Power == nil {
+		return nil
+	}
+	out := make(chan enforce.Sleep)
+	a.work.Go(func() {
+		defer close(out)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case p := <-a.told.Power:
+				select {
+				case out <- enforce.Sleep{Going: p == scm.Suspends, Ready: func() {}}: // the service manager does not wait
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	})
+	return out
+}
+
+// audit: the installation is looked at by doctor alone on this system.
+func (a *agent) audit(context.Context, *enforce.Enforcer) {}

@@ -15,6 +15,7 @@ import (
 type runFlags struct {
 	policy, state string
 	session       bool
+	desktop       string // where the programs of a session are started, "" for the usual; only on Windows
 }
 
 func (r *runFlags) register(f *flag.FlagSet) {

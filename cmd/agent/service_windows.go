@@ -13,6 +13,7 @@ import (
 
 // systemVerbs are the commands that only this system has.
 var systemVerbs = []cmdline.Verb{
+	{Name: "selftest", Line: "try this installation on this machine, and print a report", Run: runSelftest},
 	{Name: packaging.ServiceVerb, Line: "enforce, started by the service manager", Run: runService},
 	probeVerb,
 }
@@ -21,6 +22,7 @@ func runService(_ context.Context, args []string) error {
 	f := flags(packaging.ServiceVerb, "Enforces the policy as the service "+packaging.AgentService+". Only the service manager can start it; in front it is `run`.")
 	var r runFlags
 	r.registerPaths(f)
+	f.StringVar(&r.desktop, "desktop", "", "`DESKTOP` of a session where its programs are (default winsta0\\default)")
 	if _, err := cmdline.Parse(f, args); err != nil {
 		return err
 	}

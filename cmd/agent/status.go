@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -49,7 +48,7 @@ func status(_ context.Context, args []string) error {
 
 // askStatus asks the agent behind the socket.
 func askStatus(socket string) (link.Status, error) {
-	c, err := net.DialTimeout("unix", socket, 2*time.Second)
+	c, err := dialStatus(socket)
 	if err != nil {
 		return link.Status{}, fmt.Errorf("no agent answers on %s; is the service running, and are --session and --state as it was started? (%w)", socket, err)
 	}
