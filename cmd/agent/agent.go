@@ -28,7 +28,6 @@ type agent struct {
 	paths paths
 	log   *slog.Logger
 	ready func() // tells who started it that it enforces now; may be nil
-	told  told   // what the service manager says
 	work  sync.WaitGroup
 
 	inherited    net.Listener       // the link's socket, if the service manager made it

@@ -34,9 +34,6 @@ var promise = []string{
 // systemVerbs are the commands that only this system has: none.
 var systemVerbs []cmdline.Verb
 
-// told: the service manager says nothing but signals.
-type told struct{}
-
 // whoGuardsAll may see and secure every session.
 const whoGuardsAll = "root"
 

@@ -14,8 +14,9 @@ import (
 	"stepaway/lock"
 	"stepaway/packaging"
 	"stepaway/policy"
-	"stepaway/scm"
+	"stepaway/probe"
 	"stepaway/session"
+	"stepaway/session/wts"
 )
 
 // promise is what an agent of one session cannot promise, in plain words.
@@ -23,9 +24,6 @@ var promise = []string{
 	"runs as the user it watches: that user can stop it, and input that programs make cannot always be told from hardware",
 	"no ending of the session as a last resort",
 }
-
-// told is what the service manager says; nothing where none started the agent.
-type told = scm.Told
 
 // whoGuardsAll may see and secure every session.
 const whoGuardsAll = "the system's account or an elevated administrator"
@@ -59,11 +57,15 @@ func (a *agent) parts(ctx context.Context) (parts, error) {
 		return parts{}, err
 	}
 	inputs := idle.NewWatch(idle.Options{Probes: probes})
-	sessions, closeSessions := a.sessions()
+	sessions, err := wts.Options{Own: a.flags.session}.Open()
+	if err != nil {
+		probes.Close()
+		return parts{}, err
+	}
 	ladder := lock.New(lock.Options{Root: !a.flags.session, Desk: probes, Desktop: a.flags.desktop, Log: a.log, Now: clock.Now})
 	return parts{sessions: sessions, inputs: sight{inputs}, ladder: climber{ladder}, trays: a.trays(ctx, ladder), sleeps: a.sleeps(ctx),
 		close: func() {
-			closeSessions()
+			sessions.Close()
 			inputs.Close()
 			probes.Close()
 		}}, nil
@@ -95,24 +97,18 @@ func (a *agent) courierAllowed() func(link.Peer) bool {
 	return func(p link.Peer) bool { return p.Root || allowed[p.SID] }
 }
 
-// sleeps tells the service of sleep that begins.
+// sleeps tells the service of sleep that begins; a session of its own only has what its desktop does.
 func (a *agent) sleeps(ctx context.Context) <-chan enforce.Sleep {
-	if a.told.Power == nil {
+	if a.flags.session {
 		return nil
 	}
 	out := make(chan enforce.Sleep)
 	a.work.Go(func() {
 		defer close(out)
-		for {
+		for s := range wts.Sleeps(ctx, a.log) {
 			select {
+			case out <- enforce.Sleep(s):
 			case <-ctx.Done():
-				return
-			case p := <-a.told.Power:
-				select {
-				case out <- enforce.Sleep{Going: p == scm.Suspends, Ready: func() {}}: // the service manager does not wait
-				case <-ctx.Done():
-					return
-				}
 			}
 		}
 	})

@@ -27,8 +27,8 @@ func runService(_ context.Context, args []string) error {
 		return err
 	}
 	log := serviceLog()
-	return scm.Run(packaging.AgentService, func(ctx context.Context, told scm.Told) error {
-		err := r.serve(ctx, log, told)
+	return scm.Run(packaging.AgentService, func(ctx context.Context, ready func()) error {
+		err := r.serve(ctx, log, ready)
 		if err != nil {
 			log.Error("cannot start", "error", err)
 		}
@@ -37,7 +37,7 @@ func runService(_ context.Context, args []string) error {
 }
 
 // serve is one run as a service.
-func (r *runFlags) serve(ctx context.Context, log *slog.Logger, told scm.Told) error {
+func (r *runFlags) serve(ctx context.Context, log *slog.Logger, ready func()) error {
 	p, err := r.paths()
 	if err != nil {
 		return err
@@ -45,7 +45,7 @@ func (r *runFlags) serve(ctx context.Context, log *slog.Logger, told scm.Told) e
 	if err := p.make(); err != nil {
 		return err
 	}
-	a := &agent{flags: r, paths: p, log: log, ready: told.Ready, told: told}
+	a := &agent{flags: r, paths: p, log: log, ready: ready}
 	return a.run(ctx)
 }
 
