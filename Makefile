@@ -8,10 +8,11 @@ VERSION := $(or $(patsubst v%,%,$(shell git -c safe.directory='*' describe --tag
 LDFLAGS := -s -w -X main.version=$(VERSION)
 GOBUILD := go build -trimpath -buildvcs=false
 BIN     ?= bin
+WINBIN  ?= bin/windows
 DIST    ?= dist
 STATIC  := agent courier collector
 
-.PHONY: build windows deb deps lint test test-machine run bench bench-store bench-fleet torture shots clean help
+.PHONY: build windows deb msi deps lint test test-machine run bench bench-store bench-fleet torture shots clean help
 
 build: ## the four programs for this system, in bin/
 	@mkdir -p $(BIN)
@@ -20,14 +21,20 @@ build: ## the four programs for this system, in bin/
 		-ldflags "$(LDFLAGS) -bindnow" -o $(BIN)/stepaway-tray ./cmd/tray
 
 windows: ## the programs for Windows, in bin/windows/
-	@mkdir -p bin/windows
-	@for p in $(STATIC) tray; do echo "build bin/windows/stepaway-$$p.exe"; \
-		GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GOBUILD) -ldflags "$(LDFLAGS)" -o bin/windows/stepaway-$$p.exe ./cmd/$$p; done
+	@mkdir -p $(WINBIN)
+	@for p in $(STATIC) tray; do echo "build $(WINBIN)/stepaway-$$p.exe"; \
+		GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GOBUILD) -ldflags "$(LDFLAGS)" -o $(WINBIN)/stepaway-$$p.exe ./cmd/$$p; done
 
 # SOURCE_DATE_EPOCH, by default the time of the last commit, is all that the packages know of time. STEPAWAY_SIGNING_KEY
 # names the OpenSSH key that signs the check sums.
 deb: build ## the Debian packages, what is in them, and their check sums, in dist/
 	@go run ./packaging/release -bin $(BIN) -out $(DIST) -version $(VERSION) \
+		-epoch $${SOURCE_DATE_EPOCH:-$$(git -c safe.directory='*' log -1 --format=%ct)}
+
+# STEPAWAY_CODE_CERT and STEPAWAY_CODE_KEY name the PEM files of a code signing certificate; STEPAWAY_CODE_TIMESTAMP the URL
+# of a time stamp authority. Without them nothing is signed.
+msi: windows ## the package for Windows, in dist/
+	@go run ./packaging/msi -bin $(WINBIN) -out $(DIST) -version $(VERSION) \
 		-epoch $${SOURCE_DATE_EPOCH:-$$(git -c safe.directory='*' log -1 --format=%ct)}
 
 deps: ## installs the Debian packages that building and testing need, where missing

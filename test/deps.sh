@@ -3,7 +3,7 @@
 # Takes the mirror that the machine already uses. Does nothing, and needs no root, where nothing is missing.
 set -euo pipefail
 
-build=(gcc libc6-dev make git pkg-config libgtk-3-dev libayatana-appindicator3-dev)
+build=(gcc libc6-dev make git pkg-config libgtk-3-dev libayatana-appindicator3-dev wixl msitools osslsigncode)
 demo=(xvfb xauth xdotool xfwm4 xfce4-panel dunst i3lock dbus dbus-x11 libnotify-bin imagemagick x11-utils x11-xserver-utils
 	fonts-dejavu-core adwaita-icon-theme libglib2.0-bin procps)
 test=(e2fsprogs patchelf xclip tigervnc-standalone-server openssh-client lintian dpkg-dev zsh xss-lock xfce4-notifyd xsecurelock dbus-user-session mmdebstrap systemd-container strace python3-dbus python3-gi python3-jsonschema python3-yaml python3-prometheus-client libxml2-utils rsyslog rsyslog-gnutls rsyslog-openssl)

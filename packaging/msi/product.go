@@ -190,8 +190,11 @@ func (f file) component() element {
 	return component(f.id, body...)
 }
 
+// wholeFeature is the only one. Later versions remove it by this name.
+const wholeFeature = "Stepaway"
+
 func (p product) feature() element {
-	e := el("Feature", attrs{"Id", "Stepaway", "Level", "1", "Title", "Stepaway", "Absent", "disallow", "AllowAdvertise", "no"})
+	e := el("Feature", attrs{"Id", wholeFeature, "Level", "1", "Title", "Stepaway", "Absent", "disallow", "AllowAdvertise", "no"})
 	for _, id := range p.components() {
 		e.Children = append(e.Children, el("ComponentRef", attrs{"Id", id}))
 	}

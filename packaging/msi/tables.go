@@ -47,11 +47,12 @@ func (p product) tables() []table {
 }
 
 // upgrades are the versions that this one replaces, its own number among them, as otherwise both would be installed; and those
-// that it finds and leaves alone.
+// that it finds and leaves alone. What is replaced is removed by the name of its only feature, which is the whole of it: an installer that
+// does not set UPGRADINGPRODUCTCODE can so be told from a removal that is meant, which takes the identity.
 func (p product) upgrades() table {
 	const migrateFeatures, onlyDetect, maximumToo = 1, 2, 0x200
 	t := table{"Upgrade", 5, []string{"UpgradeCode:s38", "VersionMin:S20", "VersionMax:S20", "Language:S255", "Attributes:i4", "Remove:S255", "ActionProperty:s72"}, nil}
-	t.add(upgradeCode, "", p.number, "", strconv.Itoa(migrateFeatures|maximumToo), "", "WIX_UPGRADE_DETECTED")
+	t.add(upgradeCode, "", p.number, "", strconv.Itoa(migrateFeatures|maximumToo), wholeFeature, "WIX_UPGRADE_DETECTED")
 	t.add(upgradeCode, p.number, "", "", strconv.Itoa(onlyDetect), "", "WIX_DOWNGRADE_DETECTED")
 	return t
 }
@@ -80,9 +81,6 @@ const (
 	runInstalled = 18 + 64 + 1024 + 2048
 )
 
-// LeaveVerb has the courier remove what an installation has gathered, but for records that no collector has.
-const leaveVerb = packaging.LeaveVerb
-
 // changes are to the tables that wixl writes.
 func (p product) changes() []string {
 	secure := []string{"WIX_DOWNGRADE_DETECTED", "WIX_UPGRADE_DETECTED", "WINDOWS_MAJOR", tokenProperty}
@@ -94,7 +92,7 @@ func (p product) changes() []string {
 			step(action, fmt.Sprintf("NOT %s AND %s", s.property, s.remembered()), 60+i))
 	}
 	out = append(out,
-		insert("CustomAction", "Action", "RemoveRecords", "Type", runInstalled, "Source", "CourierProgram", "Target", leaveVerb),
+		insert("CustomAction", "Action", "RemoveRecords", "Type", runInstalled, "Source", "CourierProgram", "Target", packaging.LeaveVerb),
 		step("RemoveRecords", `REMOVE="ALL" AND NOT UPGRADINGPRODUCTCODE`, 3490), // the services are gone, the programs are still there
 		step("MsiConfigureServices", "VersionNT", 5850),
 		at("RemoveExistingProducts", 1501), // what goes wrong later brings the old version back
