@@ -13,7 +13,7 @@ func Dial(path string) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the enforcer: %w", err)
 	}
-	p, err := peerOf(c.(*net.UnixConn))
+	p, err := peerOf(c)
 	if err == nil && !trusted(p.UID, uint32(os.Getuid())) {
 		err = fmt.Errorf("%s belongs to uid %d", path, p.UID)
 	}

@@ -1,6 +1,9 @@
 package link
 
-import "context"
+import (
+	"context"
+	"strconv"
+)
 
 // Peer is who is at the other end, by the kernel's word.
 type Peer struct {
@@ -10,6 +13,14 @@ type Peer struct {
 	Session string // the session it runs in, where the kernel tells (Windows); empty on Linux
 	Root    bool   // root; on Windows the system's own account or an elevated administrator
 	Conn    uint64 // tells the connections of one process apart
+}
+
+// account tells accounts apart.
+func (p Peer) account() string {
+	if p.SID != "" {
+		return p.SID
+	}
+	return strconv.FormatUint(uint64(p.UID), 10)
 }
 
 // Host is what the enforcer offers to peers. No method may block for longer than a moment.

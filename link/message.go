@@ -3,7 +3,7 @@
 // Failure rules: a frame that is too long, not JSON, has an unknown field or not exactly one body ends the
 // connection. Who speaks is the kernel's word (peer credentials), never the message's. No message carries
 // an idle time, so nothing that a peer says can put a deadline off: a tray may ask for a lock, no more.
-// The messages are pure; the socket is in server_linux.go.
+// The messages are pure; the socket, a named pipe on Windows, is in server.go and beside it.
 package link
 
 import (

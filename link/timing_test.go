@@ -12,10 +12,10 @@ import (
 func played(t *testing.T, hello Message, play func(p peer, h *fakeHost, o *Outbox)) {
 	synctest.Test(t, func(t *testing.T) {
 		h, o := newFakeHost(), NewOutbox("ab")
-		s := &Server{host: h, outbox: o, users: map[uint32]int{}, timing: usual}
+		s := &Server{host: h, outbox: o, users: map[string]int{}, timing: usual}
 		ours, theirs := net.Pipe()
 		var wg sync.WaitGroup
-		wg.Go(func() { defer theirs.Close(); s.converse(t.Context(), theirs, Peer{PID: 1, UID: h.courier}) })
+		wg.Go(func() { defer theirs.Close(); s.converse(t.Context(), theirs, myself) })
 		p := peer{t, ours}
 		if hello.bodies() > 0 {
 			p.say(hello)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -26,11 +25,11 @@ type fakeHost struct {
 	locks   int
 	said    []*Courier
 	status  Status
-	courier uint32
+	courier string // account
 }
 
 func newFakeHost() *fakeHost {
-	return &fakeHost{courier: uint32(os.Getuid()), status: Status{Version: "fake", Sessions: []SessionStatus{}}}
+	return &fakeHost{courier: myself.account(), status: Status{Version: "fake", Sessions: []SessionStatus{}}}
 }
 
 func (h *fakeHost) Tray(p Peer, session string) (id, refusal string) {
@@ -51,7 +50,7 @@ func (h *fakeHost) TrayUp(_ string, _ Peer, show func(State)) {
 
 func (h *fakeHost) TrayDown(string, Peer) { h.mu.Lock(); h.down++; h.mu.Unlock() }
 func (h *fakeHost) LockNow(string)        { h.mu.Lock(); h.locks++; h.mu.Unlock() }
-func (h *fakeHost) Courier(p Peer) bool   { return p.UID == h.courier }
+func (h *fakeHost) Courier(p Peer) bool   { return p.account() == h.courier }
 func (h *fakeHost) CourierSaid(c *Courier) {
 	h.mu.Lock()
 	h.said = append(h.said, c)
@@ -82,26 +81,12 @@ func until(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// publicDir is a directory that every user may enter.
-func publicDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "link")
-	if err == nil {
-		err = os.Chmod(dir, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
 // serve runs a server until the test ends, and checks that it leaves nothing.
 func serve(t *testing.T, h Host, o *Outbox, change func(*timing)) string {
 	t.Helper()
-	path := filepath.Join(publicDir(t), "run", "agent.sock")
+	path := address(t)
 	nothingLeft := leaves(t)
-	s, err := Listen(path, 0o666, h, o)
+	s, err := Listen(path, access(t), h, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,9 +106,10 @@ func serve(t *testing.T, h Host, o *Outbox, change func(*timing)) string {
 		case <-time.After(waits):
 			t.Error("Serve did not end")
 		}
-		if _, err := os.Lstat(path); !os.IsNotExist(err) {
-			t.Errorf("the socket is still there: %v", err)
+		if Answered(path) {
+			t.Error("the link still answers")
 		}
+		checkGone(t, path)
 		if s.total != 0 || len(s.users) != 0 || s.couriers != 0 {
 			t.Errorf("still counted: %d, %v, %d couriers", s.total, s.users, s.couriers)
 		}
@@ -134,7 +120,7 @@ func serve(t *testing.T, h Host, o *Outbox, change func(*timing)) string {
 
 // leaves compares goroutines and descriptors with those of now.
 func leaves(t *testing.T) func() {
-	fds := func() int { l, _ := os.ReadDir("/proc/self/fd"); return len(l) }
+	fds := descriptors(t)
 	wasFDs, wasRoutines := fds(), runtime.NumGoroutine()
 	return func() {
 		t.Helper()
@@ -155,7 +141,7 @@ type peer struct {
 
 func connect(t *testing.T, path string, ms ...Message) peer {
 	t.Helper()
-	c, err := net.Dial("unix", path)
+	c, err := dial(path)
 	if err != nil {
 		t.Fatal(err)
 	}
