@@ -23,7 +23,8 @@ build: ## the four programs for this system, in bin/
 windows: ## the programs for Windows, in bin/windows/
 	@mkdir -p $(WINBIN)
 	@for p in $(STATIC) tray; do echo "build $(WINBIN)/stepaway-$$p.exe"; \
-		GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GOBUILD) -ldflags "$(LDFLAGS)" -o $(WINBIN)/stepaway-$$p.exe ./cmd/$$p; done
+		case $$p in tray) gui="-H windowsgui" ;; *) gui= ;; esac; \
+		GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GOBUILD) -ldflags "$(LDFLAGS) $$gui" -o $(WINBIN)/stepaway-$$p.exe ./cmd/$$p; done
 
 # SOURCE_DATE_EPOCH, by default the time of the last commit, is all that the packages know of time. STEPAWAY_SIGNING_KEY
 # names the OpenSSH key that signs the check sums.

@@ -87,10 +87,7 @@ func (p product) document() ([]byte, error) {
 		el("Package", attrs{"InstallerVersion", "500", "Compressed", "yes", "InstallScope", "perMachine", "Description", "Stepaway " + p.version}),
 		el("MajorUpgrade", attrs{"DowngradeErrorMessage", "A newer version of Stepaway is installed. Remove it first if you want this one."}),
 		el("Media", attrs{"Id", "1", "Cabinet", "stepaway.cab", "EmbedCab", "yes"}))
-	for _, property := range p.properties() {
-		root.Children = append(root.Children, property)
-	}
-	root.Children = append(root.Children, p.directories(), p.feature())
+	root.Children = append(append(root.Children, p.properties()...), p.directories(), p.feature())
 	doc := el("Wix", attrs{"xmlns", namespace}, root)
 	out, err := xml.MarshalIndent(doc, "", "  ")
 	return append([]byte(xml.Header), out...), err
