@@ -28,7 +28,15 @@ var promise = []string{
 // whoGuardsAll may see and secure every session.
 const whoGuardsAll = "the system's account or an elevated administrator"
 
-func privileged() bool { return windows.GetCurrentProcessToken().IsElevated() }
+// privileged: of an administrator who is not elevated, the group is there to deny alone, and he is no member.
+func privileged() bool {
+	administrators, err := windows.CreateWellKnownSid(windows.WinBuiltinAdministratorsSid)
+	if err != nil {
+		return false
+	}
+	member, err := windows.Token(0).IsMember(administrators) // of this process
+	return err == nil && member
+}
 
 // looker is who looks at the machine: 0 for who may see all of it.
 func looker() int {

@@ -16,7 +16,6 @@ var systemVerbs = []cmdline.Verb{
 	{Name: "selftest", Line: "try this installation on this machine, and print a report", Run: runSelftest},
 	{Name: packaging.ServiceVerb, Line: "enforce, started by the service manager", Run: runService},
 	probeVerb,
-	probeVerb,
 }
 
 func runService(_ context.Context, args []string) error {
