@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -32,6 +33,7 @@ type running struct {
 	sinks  string
 	log    *slog.Logger
 	ready  bool
+	tell   func() // tells who started it that it is ready; may be nil
 }
 
 // errChanged ends a round because enrolment or policy changed.
@@ -39,23 +41,30 @@ var errChanged = errors.New("enrolment, policy or sinks changed")
 
 func run(_ context.Context, args []string) error {
 	fl := flags("run", "Keeps events and carries them to the collector until it is told to stop.")
-	dir := stateFlag(fl)
-	policyPath := fl.String("policy", "", "policy `file` to read the collector from, instead of what the agent has in force")
-	socket := fl.String("link", "", "`socket` of the agent (default "+defaultLink+", or STATE/run/link.sock where --state is given)")
-	sinks := fl.String("sinks", "", "`file` of the audit systems that events are handed on to (default "+defaultSinks+", or STATE/sinks.yaml\nwhere --state is given)")
+	at := runFlags(fl)
 	if _, err := cmdline.Parse(fl, args); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if *socket == "" {
-		*socket = linkFor(*dir)
+	return at(slog.New(slog.NewTextHandler(os.Stderr, nil))).rounds(ctx)
+}
+
+// runFlags are the flags of run. What it returns is to be called once they were read.
+func runFlags(fl *flag.FlagSet) func(*slog.Logger) *running {
+	dir := stateFlag(fl)
+	policyPath := fl.String("policy", "", "policy `file` to read the collector from, instead of what the agent has in force")
+	socket := fl.String("link", "", "`socket` of the agent (default "+defaultLink+", or STATE/run/link.sock where --state is given)")
+	sinks := fl.String("sinks", "", "`file` of the audit systems that events are handed on to (default "+defaultSinks+", or STATE/sinks.yaml\nwhere --state is given)")
+	return func(log *slog.Logger) *running {
+		if *socket == "" {
+			*socket = linkFor(*dir)
+		}
+		if *sinks == "" {
+			*sinks = sinksFor(*dir)
+		}
+		return &running{state: state(*dir), policy: *policyPath, link: *socket, sinks: *sinks, log: log}
 	}
-	if *sinks == "" {
-		*sinks = sinksFor(*dir)
-	}
-	r := &running{state: state(*dir), policy: *policyPath, link: *socket, sinks: *sinks, log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
-	return r.rounds(ctx)
 }
 
 // linkFor is the socket of the agent that has the same --state.
@@ -154,6 +163,9 @@ func (r *running) work(ctx context.Context, s *spool.Spool, device audit.Label, 
 		r.ready = true
 		if _, err := sdnotify.Send(sdnotify.Ready); err != nil {
 			r.log.Warn("service manager not told", "err", err)
+		}
+		if r.tell != nil {
+			r.tell()
 		}
 	}
 	return c.Run(ctx)

@@ -10,6 +10,7 @@ import (
 
 // systemVerbs are the commands that only this system has.
 var systemVerbs = []cmdline.Verb{
+	{Name: packaging.ServiceVerb, Line: "keep and carry events, started by the service manager", Run: runService},
 	{Name: packaging.LeaveVerb, Line: "remove what was gathered, when the programs are removed", Run: leaveVerb},
 }
 
