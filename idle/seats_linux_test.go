@@ -229,6 +229,44 @@ func TestDevicesComeAndGo(t *testing.T) {
 	until(t, w, "a", "its key", is(again))
 }
 
+// A lid that closes and a dock that comes and goes, with the keyboard on it, are nobody's input, and the keyboard that is
+// built in goes on counting.
+func TestLidAndDockChangeNothing(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.plug(1, "platform/i8042", "", keyboardKeys)
+	m.plug(2, "LNXSYSTM:00/PNP0C0D:00", "", "0")                 // the lid
+	m.plug(3, "LNXSYSTM:00/LNXPWRBN:00", "", "10000000000000 0") // the power key
+	w := m.watch(on("seat0", "a", true))
+	until(t, w, "a", "devices", readable)
+	key := m.press(1)
+	until(t, w, "a", "the key", is(key))
+	lid := func(closed int32) {
+		at := clock.Now()
+		_, err := m.now["event2"].Write(join(event(at, evSwitch, 0, closed), event(at, evSyn, 0, 0)))
+		must(t, err)
+	}
+	lid(1)
+	m.plug(4, "pci0000:00/thunderbolt/usb1", "", keyboardKeys)
+	for !strings.Contains(w.Choice("a").Why, "evdev=2 ") {
+		<-w.Changed()
+	}
+	lid(0)
+	m.press(3)
+	m.unplug(4)
+	for !strings.Contains(w.Choice("a").Why, "evdev=1 ") {
+		<-w.Changed()
+	}
+	time.Sleep(2 * slack)
+	if in := latest(t, w, "a"); in.At != key || in.InjectedCount != 0 || !in.Readable {
+		t.Errorf("%+v, the last key was at %v", in, key)
+	}
+	again := m.press(1)
+	until(t, w, "a", "the next key", is(again))
+}
+
+const evSwitch = 5
+
 func TestCloseLeavesNoReader(t *testing.T) {
 	m := newMachine(t)
 	for i := range 5 {
