@@ -29,17 +29,17 @@ func (t *ticks) look(now, up time.Duration, count, last uint32) time.Duration {
 	return t.at
 }
 
-// place says when an input was that the count says was so long ago. At the first look it may have been at any time, and where
-// the count has come round it may have been long before: then nothing is known.
+// place says when an input was that the count says was so long ago. What does not fit between two looks came right after the
+// first of them. At the very first look, where the count may have come round or is ahead, nothing is known.
 func (t *ticks) place(now, up, ago time.Duration, first bool) time.Duration {
-	switch at := now - ago; {
-	case first && (up >= half || ago < 0 || at <= 0):
+	at := now - ago
+	if first && (up >= half || ago < 0 || at <= 0) {
 		return 0
-	case first:
-		return at
-	default:
-		return min(max(at, t.looked), now)
 	}
+	if !first && (at < t.looked || at > now) {
+		return t.looked
+	}
+	return at
 }
 
 // ago is the time from then to now on a count that comes round; less than nothing where then seems to be ahead.
