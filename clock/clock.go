@@ -8,6 +8,8 @@ package clock
 
 import "time"
 
+//go:generate go run golang.org/x/sys/windows/mkwinsyscall@v0.49.0 -output zsyscall_windows.go clock_windows.go timer_windows.go
+
 // WallOf returns the wall time at which the boot time was boot, by what the wall clock says now.
 // It is for records only.
 func WallOf(boot time.Duration) time.Time {
