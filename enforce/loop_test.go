@@ -368,6 +368,43 @@ func TestReturnFromBehindAGreeter(t *testing.T) {
 	}
 }
 
+// light-locker covers the screen, which proves the lock, and then has LightDM bring a greeter in front.
+func TestReturnToALockerThroughAGreeter(t *testing.T) {
+	for _, c := range []struct {
+		name               string
+		switched, unlocked bool
+		want               audit.Type
+	}{
+		{"by the password", true, true, audit.UnlockSeen},
+		{"past the greeter", true, false, audit.TamperSeen},
+		{"unlocked by a program, with no greeter", false, true, audit.TamperSeen},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			play(t, nil, func(w *world) {
+				w.after(61 * sec)
+				back := desk
+				if c.switched {
+					away := desk
+					away.Active = !desk.Active
+					w.logOn(away)
+				}
+				if c.unlocked {
+					back.Unlocked = w.Now()
+				}
+				w.logOn(back)
+				w.held["1"] <- ReleaseUnknown
+				synctest.Wait()
+				if got := w.types(); !slices.Contains(got, c.want) {
+					t.Fatalf("%v, want %s", got, c.want)
+				}
+				if again := w.count(audit.LockRequested); (again == 2) != (c.want == audit.TamperSeen) {
+					t.Errorf("locked %d times", again)
+				}
+			})
+		})
+	}
+}
+
 // A desktop whose locker nothing proves (GNOME's is part of its shell) must not lock for ever who gives his password.
 func TestReturnToADesktopThatOnlyClaims(t *testing.T) {
 	for _, c := range []struct {

@@ -201,7 +201,8 @@ func (e *Enforcer) hold(ctx context.Context, g *guard) {
 
 // released decides whether a lock that is gone was opened by its user or lost. What a person types into a greeter is not
 // this session's input, and a key can bring the session back past the greeter without a password: behind a greeter it
-// counts that logind was told to unlock.
+// counts that logind was told to unlock. A locker that covers the screen and then has a greeter come in front (light-locker)
+// proves itself before the greeter does, and opens when the greeter was told the password.
 func (e *Enforcer) released(g *guard, r Release) {
 	if g.m.State() != deadline.Secured || r == ReleaseEnded {
 		return
@@ -209,10 +210,11 @@ func (e *Enforcer) released(g *guard, r Release) {
 	now := e.o.Clock.Now()
 	e.believe(g, now)
 	touched := g.input.At > max(g.since, now-returnInput)
+	greeted := g.switched > g.since && g.s.Unlocked > g.since
 	switch {
 	case r == ReleaseUnknown && g.proof == policy.ProofGreeter && g.s.Unlocked <= g.since:
 		e.lost(g, now) // switched to past the greeter
-	case r == ReleaseOpened, r == ReleaseUnknown && (touched || g.proof == policy.ProofGreeter):
+	case r == ReleaseOpened, r == ReleaseUnknown && (touched || greeted || g.proof == policy.ProofGreeter):
 		e.cameBack(g, now, "")
 	case r == ReleaseUnknown && !g.input.Readable:
 		e.cameBack(g, now, "unverified")
