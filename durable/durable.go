@@ -21,7 +21,7 @@ func Write(path string, b []byte, mode fs.FileMode) error {
 	}
 	err := writeNew(next, b, mode)
 	if err == nil {
-		err = os.Rename(next, path)
+		err = rename(next, path)
 	}
 	if err == nil {
 		err = SyncDir(filepath.Dir(path))

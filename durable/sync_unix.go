@@ -15,3 +15,5 @@ func SyncDir(dir string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
+
+func rename(from, to string) error { return os.Rename(from, to) }

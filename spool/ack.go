@@ -2,12 +2,12 @@ package spool
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
+
+	"stepaway/durable"
 )
 
 // ackFile is what is known outside the spool's file, so that an older copy of it is noticed.
@@ -58,38 +58,9 @@ func (s *Spool) writeAck() error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(s.dir, ackName), body); err != nil {
+	if err := durable.Write(filepath.Join(s.dir, ackName), body, 0o600); err != nil {
 		return fmt.Errorf("note the acknowledged position: %w", err)
 	}
 	s.noted = a
 	return nil
-}
-
-// writeFile replaces a file so that after a power cut it is the old one or the new one.
-func writeFile(path string, body []byte) error {
-	next := path + ".new"
-	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(body)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(next, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"stepaway/durable"
 )
 
 // suspect gives a word for what is wrong with a file before it is opened, or nothing.
@@ -19,7 +21,7 @@ func suspect(info fs.FileInfo) string {
 		return "owner"
 	case links(info) != 1:
 		return "links"
-	case info.Mode().Perm()&0o022 != 0:
+	case othersMayWrite(info):
 		return "mode"
 	}
 	return ""
@@ -31,5 +33,5 @@ func setAside(path string) (string, error) {
 	if err := os.Rename(path, name); err != nil {
 		return "", fmt.Errorf("set the bad file aside: %w", err)
 	}
-	return name, syncDir(filepath.Dir(path))
+	return name, durable.SyncDir(filepath.Dir(path))
 }

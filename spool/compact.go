@@ -28,18 +28,11 @@ func (s *Spool) exchange() error {
 	if err != nil {
 		return fmt.Errorf("compact: %w", err)
 	}
-	err = bolt.Compact(db, s.db, 1<<20)
-	if err == nil {
-		err = os.Rename(path, s.path())
-	}
-	if err != nil {
+	if err := bolt.Compact(db, s.db, 1<<20); err != nil {
 		return errors.Join(fmt.Errorf("compact: %w", err), db.Close(), os.Remove(path))
 	}
-	s.mu.Lock()
-	old := s.db
-	s.db, s.file = db, f
-	s.mu.Unlock()
-	err = syncDir(s.dir)
-	s.doubt = err != nil
-	return errors.Join(err, old.Close())
+	if err := s.swap(path, db, f); err != nil {
+		return fmt.Errorf("compact: %w", err)
+	}
+	return nil
 }

@@ -40,6 +40,8 @@ func links(info fs.FileInfo) uint64 {
 	return 0
 }
 
+func othersMayWrite(info fs.FileInfo) bool { return info.Mode().Perm()&0o022 != 0 }
+
 // limitMemory keeps a check of a hostile file from taking the machine's memory.
 func limitMemory(bytes uint64) error {
 	return unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: bytes, Max: bytes})

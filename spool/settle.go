@@ -6,6 +6,8 @@ import (
 	"os"
 
 	bolt "go.etcd.io/bbolt"
+
+	"stepaway/durable"
 )
 
 // settle makes durable what is seen in the file, and its name. The last commit may be seen and not be on disk: a process killed
@@ -32,7 +34,7 @@ func (s *Spool) settle() error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("settle the last commit: %w", err)
 	}
-	return syncDir(s.dir)
+	return durable.SyncDir(s.dir)
 }
 
 // lastCommit is the number of the last transaction whose result is seen in the file.

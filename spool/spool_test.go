@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -43,11 +42,7 @@ func TestAppendReadAckAndOpenAgain(t *testing.T) {
 	if es := all(t, s); len(es) != 7 || es[0].Seq != 5 {
 		t.Fatal(words(es))
 	}
-	for path, mode := range map[string]os.FileMode{"": 0o700, "spool.db": 0o600, "ack.json": 0o600, "spool.lock": 0o600} {
-		if info, err := os.Stat(filepath.Join(dir, path)); err != nil || info.Mode().Perm() != mode {
-			t.Errorf("%q: mode %v, %v", path, info.Mode(), err)
-		}
-	}
+	checkModes(t, dir)
 }
 
 func TestNextKeepsItsBounds(t *testing.T) {
@@ -239,60 +234,6 @@ func TestEnrolmentBeginsAnEpoch(t *testing.T) {
 	mustAppend(t, s, events("a", 4, 4)...)
 	if es := all(t, s); kept.Epoch != moved.Epoch || es[len(es)-1].Device != "ws-2" {
 		t.Errorf("%+v, %+v", kept, es)
-	}
-}
-
-func TestFileThatIsNoSpoolIsSetAside(t *testing.T) {
-	for name, c := range map[string]struct {
-		code string
-		make func(t *testing.T, path string)
-	}{
-		"garbage": {"damaged", func(t *testing.T, path string) { write(t, path, []byte("not a spool"), 0o600) }},
-		"large garbage": {"damaged", func(t *testing.T, path string) {
-			write(t, path, make([]byte, 1<<20), 0o600)
-		}},
-		"symlink": {"symlink", func(t *testing.T, path string) {
-			write(t, path+".else", []byte("somebody's"), 0o600)
-			must(t, os.Symlink(path+".else", path))
-		}},
-		"directory":         {"not-a-file", func(t *testing.T, path string) { must(t, os.Mkdir(path, 0o700)) }},
-		"pipe":              {"not-a-file", func(t *testing.T, path string) { must(t, syscall.Mkfifo(path, 0o600)) }},
-		"writable to all":   {"mode", func(t *testing.T, path string) { write(t, path, nil, 0o666); must(t, os.Chmod(path, 0o666)) }},
-		"second name":       {"links", func(t *testing.T, path string) { write(t, path, nil, 0o600); must(t, os.Link(path, path+".b")) }},
-		"of somebody else":  {"owner", func(t *testing.T, path string) { write(t, path, nil, 0o600); must(t, os.Chown(path, 12345, 12345)) }},
-		"empty":             {"", func(t *testing.T, path string) { write(t, path, nil, 0o600) }},
-		"readable by group": {"", func(t *testing.T, path string) { write(t, path, nil, 0o640) }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			c.make(t, filepath.Join(dir, fileName))
-			s, r := open(t, dir, Options{Check: inChild(t)})
-			if r.Code != c.code || len(asides(t, dir)) != map[bool]int{true: 1, false: 0}[c.code != ""] {
-				t.Fatalf("%+v, aside: %v", r, asides(t, dir))
-			}
-			mustAppend(t, s, events("a", 7, 7)...)
-			if c.code == "" {
-				wantWords(t, s, "spool.gap ref=a 1-6 count=6 lost", "lock.proved a/7")
-				return
-			}
-			wantWords(t, s, "spool.quarantined ref= 0-0 count=0 "+c.code, "lock.proved a/7") // what came before may be in the bad file
-		})
-	}
-}
-
-func TestUnusableDirectoryIsAnError(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "f")
-	write(t, file, nil, 0o600)
-	other := filepath.Join(t.TempDir(), "d")
-	must(t, os.Mkdir(other, 0o700))
-	must(t, os.Chown(other, 12345, 12345))
-	link := filepath.Join(t.TempDir(), "l")
-	must(t, os.Symlink(t.TempDir(), link))
-	for _, dir := range []string{file, other, link} {
-		if s, _, err := Open(dir, Options{}); err == nil {
-			s.Close()
-			t.Errorf("%s was taken", dir)
-		}
 	}
 }
 

@@ -27,25 +27,16 @@ const (
 	asLimited  = "write-limited"
 )
 
+// children are what this test's program does as a child, by verb; those of one system alone add themselves.
+var children = map[string]func(path string) error{}
+
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 {
-		switch os.Args[1] {
-		case asCheck:
+		if os.Args[1] == asCheck {
 			os.Exit(CheckMain(os.Args[2], os.Stdout))
-		case asLimited:
-			if err := writeLimited(os.Args[2]); err != nil {
-				fmt.Println(err)
-				os.Exit(1)
-			}
-			os.Exit(0)
-		case asScript:
-			if err := asScripted(os.Args[2]); err != nil {
-				fmt.Println("failed:", err)
-				os.Exit(1)
-			}
-			os.Exit(0)
-		case asWriter, asUnsafe, asStubborn, asOpener, asLooker:
-			if err := asWorker(os.Args[1], os.Args[2]); err != nil {
+		}
+		if do := children[os.Args[1]]; do != nil {
+			if err := do(os.Args[2]); err != nil {
 				fmt.Println("failed:", err)
 				os.Exit(1)
 			}
@@ -230,9 +221,4 @@ func memory(t testing.TB) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
-}
-
-// inChild checks in a child of the test, which under the race detector must not sleep before it ends.
-func inChild(t testing.TB) func(string) (Found, error) {
-	return InChild("/usr/bin/env", "GORACE=atexit_sleep_ms=0", self(t), asCheck)
 }
