@@ -135,7 +135,7 @@ func (p planner) titleLetters(title string, width int) letters {
 
 func (p planner) plan(s scene, m Message) card {
 	pad, icon := p.unit(cardPadding), p.unit(cardIcon)
-	c := card{frame: p.unit(1), bar: image.Rect(0, 0, p.width, p.unit(cardBar))}
+	c := card{frame: p.unit(2), bar: image.Rect(0, 0, p.width, p.unit(cardBar))}
 	top := c.bar.Max.Y + pad
 	c.icon = image.Rect(pad, top, pad+icon, top+icon)
 	left := c.icon.Max.X + p.unit(16)
@@ -200,10 +200,10 @@ func drawButton(k look, size image.Point, frame int, pressed, focused bool) *ima
 		ground, text = k.pressed, k.pressedText
 	}
 	fill(img, img.Bounds(), k.buttonFrame)
-	fill(img, img.Bounds().Inset(2*frame), ground)
+	fill(img, img.Bounds().Inset(frame), ground)
 	if focused {
-		fill(img, img.Bounds().Inset(4*frame), text)
-		fill(img, img.Bounds().Inset(6*frame), ground)
+		fill(img, img.Bounds().Inset(2*frame), text)
+		fill(img, img.Bounds().Inset(3*frame), ground)
 	}
 	return img
 }

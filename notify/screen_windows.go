@@ -20,6 +20,7 @@ import (
 // itself, and only the button takes clicks.
 type Screen struct {
 	report func(Report)
+	see    func() eyes
 
 	mu       sync.Mutex
 	wanted   wanted
@@ -30,7 +31,7 @@ type Screen struct {
 type wanted struct{ notice, banner *Message }
 
 // NewScreen is a Screen that tells report when the person presses the button. report must not block.
-func NewScreen(report func(Report)) *Screen { return &Screen{report: report} }
+func NewScreen(report func(Report)) *Screen { return &Screen{report: report, see: newEyes} }
 
 // Notice is the card with the button.
 func (s *Screen) Notice() Surface { return half{s, func(w *wanted, m *Message) { w.notice = m }} }
@@ -240,7 +241,7 @@ func (st *stage) show(w wanted) error {
 	if err != nil {
 		return err
 	}
-	scenes, eyes := scenes(monitors, w.notice != nil, w.banner != nil), newEyes()
+	scenes, eyes := scenes(monitors, w.notice != nil, w.banner != nil), st.screen.see()
 	if !slices.Equal(scenes, st.scenes) || eyes != st.eyes {
 		st.clear()
 		st.eyes = eyes

@@ -6,7 +6,7 @@ set -euo pipefail
 build=(gcc libc6-dev make git pkg-config libgtk-3-dev libayatana-appindicator3-dev wixl msitools osslsigncode)
 demo=(xvfb xauth xdotool xfwm4 xfce4-panel dunst i3lock dbus dbus-x11 libnotify-bin imagemagick x11-utils x11-xserver-utils
 	fonts-dejavu-core adwaita-icon-theme libglib2.0-bin procps)
-test=(e2fsprogs patchelf xclip tigervnc-standalone-server openssh-client lintian dpkg-dev zsh xss-lock xfce4-notifyd xsecurelock dbus-user-session mmdebstrap systemd-container strace python3-dbus python3-gi python3-jsonschema python3-yaml python3-prometheus-client libxml2-utils rsyslog rsyslog-gnutls rsyslog-openssl)
+test=(e2fsprogs patchelf xclip tigervnc-standalone-server tesseract-ocr openssh-client lintian dpkg-dev zsh xss-lock xfce4-notifyd xsecurelock dbus-user-session mmdebstrap systemd-container strace python3-dbus python3-gi python3-jsonschema python3-yaml python3-prometheus-client libxml2-utils rsyslog rsyslog-gnutls rsyslog-openssl)
 bench=(xautolock xss-lock swayidle sway wtype)
 machine=(qemu-system-x86 seabios e2fsprogs mmdebstrap)
 

@@ -143,7 +143,7 @@ func source(name string, w words.Catalogue) string {
 	switch name {
 	case "", "none":
 		return w.Text(words.WhyUnreadable)
-	case "evdev":
+	case "evdev", "probe":
 		where = w.Text(words.SourceDevices)
 	case "x11", "wayland":
 		where = w.Text(words.SourceDesktop)

@@ -84,6 +84,7 @@ func TestLines(t *testing.T) {
 		{"disconnect", func(s *link.State) { s.Action = "disconnect" }, []string{"Then: the session disconnects, programs stay open"}},
 		{"no source", func(s *link.State) { s.Source = "none" }, []string{"Use cannot be seen here: the limit runs on"}},
 		{"x11", func(s *link.State) { s.Source = "x11" }, []string{"Use is seen at: this desktop"}},
+		{"windows", func(s *link.State) { s.Source = "probe" }, []string{"Use is seen at: keyboard, mouse and touch"}},
 		{"new source", func(s *link.State) { s.Source = "badge" }, []string{"Use is seen at: badge"}},
 		{"collector down", func(s *link.State) { s.Courier, s.Unsent = "down", 7 }, []string{"Records waiting to be sent: 7"}},
 		{"no collector", func(s *link.State) { s.Courier = "none" }, []string{"Records stay on this computer"}},

@@ -148,7 +148,7 @@ func iconFile(i picture.Icon) ([]byte, error) { return i.ICO(iconSizes...), nil 
 // setTitle does nothing: there is no room beside the icon.
 func setTitle(string) {}
 
-func setTooltip(text string) { systray.SetTooltip(text) }
+func setTooltip(text string) { systray.SetTooltip("Stepaway: " + text) }
 
 // itemText is the text of an item as systray takes it here: one & would mark the next letter.
 func itemText(s string) string { return strings.ReplaceAll(s, "&", "&&") }

@@ -62,6 +62,18 @@ func script(t testing.TB, args ...string) string {
 // C is where a path below C:\, written with slashes, is for Linux.
 func (w *Windows) C(path string) string { return filepath.Join(w.prefix, "drive_c", path) }
 
+// Restart ends every program, so that the next ones find what the registry says now.
+func (w *Windows) Restart(t testing.TB) {
+	t.Helper()
+	for _, arg := range []string{"-k", "-w"} { // end; wait
+		cmd := exec.Command(w.program+"server", arg)
+		cmd.Env = append(os.Environ(), "WINEPREFIX="+w.prefix)
+		if out, err := cmd.CombinedOutput(); err != nil && arg == "-w" { // -k fails where none runs
+			t.Fatalf("end the programs of Windows: %v: %s", err, out)
+		}
+	}
+}
+
 // Command is a program of Windows: a path of Linux, C:\..., or a name that Windows knows, like reg. It is ended when ctx is.
 func (w *Windows) Command(ctx context.Context, program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, w.program, append([]string{program}, args...)...)

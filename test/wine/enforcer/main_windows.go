@@ -1,5 +1,6 @@
 // Command enforcer is the enforcer's end of the link for a test of the tray: it says what it is told to say, a line of JSON
-// of link.State with times in milliseconds from now, and prints what the tray says.
+// of link.State with times in milliseconds from now, and prints what the tray says. "look" prints what Notepad holds and
+// which window is in front; "focus" gives the focus to the warning.
 package main
 
 import (
@@ -11,8 +12,11 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
+	"unsafe"
 
 	"github.com/Microsoft/go-winio"
+	"github.com/lxn/win"
 	"golang.org/x/sys/windows"
 
 	"stepaway/clock"
@@ -40,13 +44,24 @@ func serve(pipe string) error {
 		return err
 	}
 	defer l.Close()
+	// Under Wine the pipe's first instance, which only holds the name, takes the first peer and never answers.
+	if c, err := winio.DialPipe(pipe, nil); err == nil {
+		defer c.Close()
+	}
 	fmt.Println("listening")
 	var p peer
 	go p.accept(l)
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
-		if lines.Text() == "hang up" {
+		switch lines.Text() {
+		case "hang up":
 			p.hangUp()
+			continue
+		case "look":
+			look()
+			continue
+		case "focus":
+			fmt.Println("focus", win.SetForegroundWindow(window("StepawayWarning")))
 			continue
 		}
 		var s link.State
@@ -115,4 +130,39 @@ func (p *peer) hangUp() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conn.Close()
+}
+
+// window finds the window to be seen of a class.
+func window(of string) win.HWND {
+	name, err := syscall.UTF16PtrFromString(of)
+	if err != nil {
+		return 0
+	}
+	w := win.FindWindow(name, nil)
+	for ; w != 0; w = win.GetWindow(w, win.GW_HWNDNEXT) {
+		if class(w) == of && win.IsWindowVisible(w) {
+			return w
+		}
+	}
+	return 0
+}
+
+func look() {
+	edit := win.GetWindow(window("Notepad"), win.GW_CHILD)
+	for edit != 0 && class(edit) != "Edit" {
+		edit = win.GetWindow(edit, win.GW_HWNDNEXT)
+	}
+	fmt.Printf("front %q\nnotepad %q\n", text(win.GetForegroundWindow()), text(edit))
+}
+
+func class(w win.HWND) string {
+	var b [64]uint16
+	win.GetClassName(w, &b[0], len(b))
+	return syscall.UTF16ToString(b[:])
+}
+
+func text(w win.HWND) string {
+	var b [1024]uint16
+	win.SendMessage(w, win.WM_GETTEXT, uintptr(len(b)), uintptr(unsafe.Pointer(&b[0])))
+	return syscall.UTF16ToString(b[:])
 }

@@ -1,0 +1,474 @@
+package wine
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"stepaway/link"
+	"stepaway/picture"
+	"stepaway/test/rig"
+)
+
+const trayPipe = `\\.\pipe\stepaway-tray-test`
+
+var (
+	ink   = color.RGBA{17, 31, 46, 255} // the card
+	amber = color.RGBA{255, 179, 28, 255}
+)
+
+// lines are what a program printed so far.
+type lines struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+// Write keeps what is printed.
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.Write(b)
+}
+
+func (l *lines) list() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Split(strings.ReplaceAll(l.all.String(), "\r\n", "\n"), "\n")
+}
+
+// last is the rest of the newest line that begins with a word.
+func (l *lines) last(word string) (rest string, n int) {
+	for _, line := range l.list() {
+		if r, ok := strings.CutPrefix(line, word); ok {
+			rest = strings.TrimSpace(r)
+			n++
+		}
+	}
+	return rest, n
+}
+
+// trayStage is a Windows with a tray, and an enforcer's end of the link that does what the test says.
+type trayStage struct {
+	t       *testing.T
+	w       *Windows
+	heard   lines // by the enforcer
+	said    lines // by the tray
+	to      io.WriteCloser
+	trayExe string
+}
+
+// start starts both programs.
+func start(t *testing.T, w *Windows) *trayStage {
+	t.Helper()
+	s := &trayStage{t: t, w: w, trayExe: Build(t, "stepaway/cmd/tray")}
+	enforcer := w.Command(t.Context(), Build(t, "stepaway/test/wine/enforcer"), trayPipe)
+	enforcer.Stdout, enforcer.Stderr = &s.heard, &s.heard
+	var err error
+	if s.to, err = enforcer.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	s.run(enforcer)
+	s.waitFor("the enforcer's end", func() bool { _, n := s.heard.last("listening"); return n > 0 })
+	tray := w.Command(t.Context(), s.trayExe, "--link", trayPipe)
+	tray.Stdout, tray.Stderr = &s.said, &s.said
+	s.run(tray)
+	s.waitFor("the tray's hello", func() bool { _, n := s.heard.last("hello"); return n > 0 })
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the enforcer heard %q, the tray said %q", s.heard.list(), s.said.list())
+		}
+	})
+	return s
+}
+
+// run starts a program; it ends with the test's Windows.
+func (s *trayStage) run(cmd *exec.Cmd) {
+	s.t.Helper()
+	cmd.WaitDelay = time.Second
+	rig.Start(s.t, cmd)
+}
+
+func (s *trayStage) waitFor(what string, cond func() bool) {
+	s.t.Helper()
+	rig.WaitFor(s.t, what, cond)
+}
+
+func (s *trayStage) tell(line string) {
+	s.t.Helper()
+	if _, err := fmt.Fprintln(s.to, line); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// say tells the tray that its session is in phase with left to go.
+func (s *trayStage) say(p link.Phase, left time.Duration) {
+	s.t.Helper()
+	b, err := json.Marshal(link.State{Session: "1", Phase: p, DeadlineMS: left.Milliseconds(), WarnMS: -1, LimitMS: 900_000,
+		WarningMS: 300_000, Action: "lock", Role: "R&D", Source: "probe", Courier: "up"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.tell(string(b))
+}
+
+func (s *trayStage) shot(name string) image.Image {
+	s.t.Helper()
+	return rig.Shot(s.t, s.w.Display, "wine-"+name)
+}
+
+// around is the smallest box that holds every pixel of a colour in a part of a picture.
+func around(img image.Image, part image.Rectangle, c color.RGBA) (box image.Rectangle) {
+	for y := part.Min.Y; y < part.Max.Y; y++ {
+		for x := part.Min.X; x < part.Max.X; x++ {
+			if color.RGBAModel.Convert(img.At(x, y)) == color.Color(c) {
+				box = box.Union(image.Rect(x, y, x+1, y+1))
+			}
+		}
+	}
+	return box
+}
+
+func part(img image.Image, box image.Rectangle) image.Image {
+	return img.(interface {
+		SubImage(image.Rectangle) image.Image
+	}).SubImage(box)
+}
+
+// card is what a picture shows of the warning.
+type card struct {
+	box    image.Rectangle
+	text   string // read from it
+	button image.Rectangle
+	label  string // read from the button
+}
+
+// findCard reads the only card in a part of a picture. One that is not there has an empty box.
+func (s *trayStage) findCard(img image.Image, in image.Rectangle) card {
+	s.t.Helper()
+	c := card{box: around(img, in, ink)}
+	if c.box.Dy() < 60 {
+		return card{}
+	}
+	right := c.box // of the icon, and below the bar
+	right.Min.X += c.box.Dx() / 6
+	right.Min.Y += c.box.Dy() / 12
+	c.button = around(img, right, amber)
+	text := right
+	if !c.button.Empty() {
+		text.Max.Y = c.button.Min.Y
+		c.label = rig.Read(s.t, part(img, c.button))
+	}
+	c.text = strings.ReplaceAll(rig.Read(s.t, part(img, text)), "\n", " ")
+	return c
+}
+
+// seen waits until a card is there whose text holds want, and takes a picture of it.
+func (s *trayStage) seen(name, want string) (image.Image, card) {
+	s.t.Helper()
+	var img image.Image
+	var c card
+	defer func() {
+		if s.t.Failed() {
+			s.t.Logf("%s: read %q and %q", name, c.text, c.label)
+		}
+	}()
+	s.waitFor("the warning "+name, func() bool {
+		img = s.shot(name)
+		c = s.findCard(img, img.Bounds())
+		return strings.Contains(c.text, want)
+	})
+	return img, c
+}
+
+func (s *trayStage) gone(name string) {
+	s.t.Helper()
+	s.waitFor("the warning to go: "+name, func() bool {
+		img := s.shot(name)
+		return around(img, img.Bounds(), ink).Dy() < 60
+	})
+}
+
+func (s *trayStage) xdo(args ...string) string {
+	s.t.Helper()
+	return rig.Xdo(s.t, s.w.Display, args...)
+}
+
+func (s *trayStage) move(at image.Point) {
+	s.t.Helper()
+	s.xdo("mousemove", strconv.Itoa(at.X), strconv.Itoa(at.Y))
+	time.Sleep(300 * time.Millisecond)
+}
+
+func (s *trayStage) click(at image.Point) {
+	s.t.Helper()
+	s.move(at)
+	s.xdo("click", "1")
+}
+
+func middle(r image.Rectangle) image.Point { return r.Min.Add(r.Max).Div(2) }
+
+// notepad waits until Notepad holds text and is in front.
+func (s *trayStage) notepad(text string) {
+	s.t.Helper()
+	var front, holds string
+	rig.WaitFor(s.t, "Notepad to hold "+text, func() bool {
+		_, n := s.heard.last("notepad")
+		s.tell("look")
+		s.waitFor("a look", func() bool { _, now := s.heard.last("notepad"); return now > n })
+		front, _ = s.heard.last("front")
+		holds, _ = s.heard.last("notepad")
+		return holds == strconv.Quote(text) && strings.Contains(front, "Notepad")
+	})
+}
+
+// desk makes a Windows whose windows are those of the screen, with a window manager that shows what lets others shine
+// through.
+func desk(t *testing.T, display string, dpi int) *Windows {
+	t.Helper()
+	w := New(t)
+	if display != "" {
+		w.Display = display
+	}
+	w.Must(t, "reg", "delete", `HKCU\Software\Wine\Explorer`, "/v", "Desktop", "/f")
+	w.Must(t, "reg", "add", `HKCU\Control Panel\Desktop`, "/v", "LogPixels", "/t", "REG_DWORD", "/d", strconv.Itoa(dpi), "/f")
+	w.Restart(t)
+	xfwm := exec.Command(rig.Tool(t, "xfwm4"), "--compositor=on")
+	xfwm.Env = append(os.Environ(), "DISPLAY="+w.Display, "HOME="+t.TempDir())
+	rig.Start(t, xfwm)
+	rig.WaitFor(t, "the window manager", func() bool {
+		cmd := exec.Command(rig.Tool(t, "xprop"), "-display", w.Display, "-root", "_NET_SUPPORTING_WM_CHECK")
+		out, err := cmd.Output()
+		return err == nil && strings.Contains(string(out), "window id")
+	})
+	return w
+}
+
+// TestTrayWarning: the warning is read from the screen, takes no focus, is clicked away, comes back louder and darkens the
+// screen, and works with the keyboard for one who gives it the focus.
+func TestTrayWarning(t *testing.T) {
+	w := desk(t, "", 96)
+	s := start(t, w)
+	if hello, _ := s.heard.last("hello"); hello != "tray 1 0.0.1-test" {
+		t.Errorf("hello %q", hello)
+	}
+	s.say(link.Active, 15*time.Minute)
+	s.run(w.Command(t.Context(), "notepad"))
+	s.waitFor("Notepad", func() bool {
+		return around(s.shot("notepad"), image.Rect(100, 100, 500, 400), color.RGBA{255, 255, 255, 255}).Dx() > 300
+	})
+	s.click(image.Pt(300, 300))
+	s.xdo("type", "--delay", "40", "before ")
+	s.notepad("before ")
+
+	s.say(link.Warned, 200*time.Second)
+	_, c := s.seen("quiet", "This screen locks in 3:")
+	if !strings.Contains(c.text, "Nothing will be lost") || !strings.Contains(c.text, "press a key or move the mouse") || c.label != "Continue" {
+		t.Errorf("read %q and %q", c.text, c.label)
+	}
+	s.xdo("type", "--delay", "40", "during ")
+	s.notepad("before during ")
+	s.click(middle(c.button))
+	s.gone("clicked")
+	s.xdo("type", "--delay", "40", "after ")
+	s.notepad("before during after ")
+
+	s.say(link.Warned, 29*time.Second)
+	img, c := s.seen("loud", "seconds")
+	if paper := img.At(100, 100).(color.RGBA); paper.R > 150 || paper.R < 50 {
+		t.Errorf("a white page has the colour %v: not dimmed", paper)
+	}
+	s.xdo("type", "--delay", "40", "loud")
+	s.notepad("before during after loud")
+	s.click(middle(c.button))
+	s.waitFor("the card without its button", func() bool {
+		img := s.shot("loud-clicked")
+		c := s.findCard(img, img.Bounds())
+		return c.button.Empty() && strings.Contains(c.text, "This screen locks in")
+	})
+	s.say(link.Active, 15*time.Minute)
+	s.gone("active")
+	s.waitFor("a white page", func() bool { return s.shot("bright").At(100, 100) == color.RGBA{255, 255, 255, 255} })
+
+	for _, key := range []string{"space", "Return", "Escape"} {
+		s.say(link.Warned, 200*time.Second)
+		s.seen("key-"+key, "This screen locks in 3:")
+		s.tell("focus")
+		s.waitFor("the focus", func() bool {
+			s.tell("look")
+			front, _ := s.heard.last("front")
+			return strings.Contains(front, "This screen locks in 3:") // the name for a screen reader
+		})
+		s.shot("focus")
+		s.xdo("key", "Tab", key)
+		s.gone("by " + key)
+		s.say(link.Active, 15*time.Minute)
+	}
+}
+
+// TestTrayOnTwoMonitors: the button is where the pointer is, a copy on the other monitor, and both are dark at the end.
+func TestTrayOnTwoMonitors(t *testing.T) {
+	s := start(t, desk(t, rig.TwoMonitors(t), 96))
+	left, right := image.Rect(0, 0, 1024, 768), image.Rect(1024, 0, 2048, 768)
+	for _, c := range []struct {
+		name        string
+		pointer     image.Point
+		with, other image.Rectangle
+		left        time.Duration
+	}{
+		{"right", image.Pt(1500, 300), right, left, 200 * time.Second},
+		{"left", image.Pt(300, 300), left, right, 200 * time.Second},
+		{"loud", image.Pt(300, 300), left, right, 29 * time.Second},
+	} {
+		s.move(c.pointer)
+		s.say(link.Warned, c.left)
+		s.waitFor("a card and its copy "+c.name, func() bool {
+			img := s.shot("two-monitors-" + c.name)
+			a, b := s.findCard(img, c.with), s.findCard(img, c.other)
+			return strings.Contains(a.text, "locks in") && a.label == "Continue" &&
+				strings.Contains(b.text, "locks in") && strings.Contains(b.text, "press a key") && b.button.Empty()
+		})
+		s.say(link.Active, time.Hour)
+		s.gone("two-monitors")
+	}
+}
+
+// TestTraySizes: at 150 and 300 % everything is larger, and nothing is cut off.
+func TestTraySizes(t *testing.T) {
+	for _, dpi := range []int{144, 288} {
+		t.Run(strconv.Itoa(dpi), func(t *testing.T) {
+			s := start(t, desk(t, "", dpi))
+			for _, left := range []time.Duration{200 * time.Second, 29 * time.Second} {
+				s.say(link.Warned, left)
+				img, c := s.seen(fmt.Sprintf("%d-%v", dpi, left), "This screen locks in")
+				for _, want := range []string{"Nobody has used it for a while", "your programs stay open", "move the mouse"} {
+					if !strings.Contains(c.text, want) {
+						t.Errorf("read %q, not %q", c.text, want)
+					}
+				}
+				if c.label != "Continue" || !c.box.In(img.Bounds().Inset(1)) || c.button.Dy() < 36*dpi/96 {
+					t.Errorf("card %v, button %v: read %q", c.box, c.button, c.label)
+				}
+				s.say(link.Active, time.Hour)
+				s.gone("size")
+			}
+		})
+	}
+}
+
+// TestTrayMenu: the icon shows the state, and its menu the model of the tray; a click on Lock now asks for a lock.
+func TestTrayMenu(t *testing.T) {
+	s := start(t, New(t))
+	panel := image.Rect(900, 748, 1024, 768) // the notification area of the desktop
+	icon := func(i picture.Icon, name string) (at image.Point) {
+		t.Helper()
+		s.waitFor("the icon "+name, func() bool {
+			box := near(s.shot("icon-"+name), panel, i.Draw(64).RGBAAt(16, 50))
+			at = middle(box)
+			return box.Dx() >= 4
+		})
+		return at
+	}
+	icon(picture.Crossed, "no-word")
+	s.say(link.Active, 12*time.Minute)
+	at := icon(picture.Open, "active")
+
+	s.move(at)
+	s.waitFor("the tooltip", func() bool {
+		return strings.Contains(rig.Read(t, part(s.shot("tooltip"), image.Rect(700, 725, 1024, 748))), "Time left")
+	})
+	s.xdo("click", "3")
+	corner := image.Rect(860, 600, 1024, 765)
+	var lines []string
+	s.waitFor("the menu", func() bool {
+		lines = strings.Split(rig.Read(t, part(s.shot("menu"), corner)), "\n")
+		return strings.Contains(strings.Join(lines, " "), "Lock now")
+	})
+	for _, want := range []string{"Why and when", "What is recorded", "About"} {
+		if !strings.Contains(strings.Join(lines, " "), want) {
+			t.Errorf("the menu reads %q, not %q", lines, want)
+		}
+	}
+	s.move(image.Pt(920, 712))
+	s.waitFor("what is below Why and when", func() bool {
+		text := rig.Read(t, part(s.shot("menu-why"), image.Rect(570, 600, 864, 730)))
+		return strings.Contains(text, "Limit: 15 minutes") && strings.Contains(text, "your role: R&D")
+	})
+	s.click(image.Pt(900, 686))
+	s.waitFor("Lock now", func() bool { _, n := s.heard.last("lock now"); return n == 1 })
+
+	s.say(link.Warned, 250*time.Second)
+	s.move(image.Pt(500, 300))
+	icon(picture.Warning, "warned")
+	s.say(link.Expired, 0)
+	icon(picture.Urgent, "expired")
+	s.say(link.Secured, 0)
+	icon(picture.Closed, "secured")
+	s.tell("hang up")
+	icon(picture.Crossed, "lost")
+	s.waitFor("a second hello", func() bool { _, n := s.heard.last("hello"); return n == 2 })
+
+	second, err := s.w.Run(t.Context(), s.trayExe, "--link", trayPipe)
+	if err != nil || second.Code == 0 || !strings.Contains(second.Stderr, "another stepaway-tray runs in this session") {
+		t.Errorf("a second tray: exit %d, %v: %s", second.Code, err, second.Stderr)
+	}
+}
+
+// near is around, for pixels that are nearly of a colour.
+func near(img image.Image, part image.Rectangle, c color.RGBA) (box image.Rectangle) {
+	for y := part.Min.Y; y < part.Max.Y; y++ {
+		for x := part.Min.X; x < part.Max.X; x++ {
+			p := color.RGBAModel.Convert(img.At(x, y)).(color.RGBA)
+			if off(p.R, c.R)+off(p.G, c.G)+off(p.B, c.B) < 40 {
+				box = box.Union(image.Rect(x, y, x+1, y+1))
+			}
+		}
+	}
+	return box
+}
+
+func off(a, b uint8) int { return max(int(a)-int(b), int(b)-int(a)) }
+
+// TestHighContrast: the card is in the colours of the person's theme.
+func TestHighContrast(t *testing.T) {
+	w := desk(t, "", 96)
+	for name, rgb := range map[string]string{"Window": "0 0 0", "WindowText": "255 255 0", "ButtonFace": "0 0 0",
+		"ButtonText": "0 255 255", "Hilight": "0 128 0", "HilightText": "255 255 255"} {
+		w.Must(t, "reg", "add", `HKCU\Control Panel\Colors`, "/v", name, "/d", rgb, "/f")
+	}
+	w.Restart(t)
+	exe := filepath.Join(t.TempDir(), "notify.test.exe")
+	build := exec.Command("go", "test", "-c", "-o", exe, "stepaway/notify")
+	build.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	cmd := w.Command(t.Context(), exe)
+	cmd.Env = append(cmd.Env, "STEPAWAY_SHOW=high contrast")
+	rig.Start(t, cmd)
+	read := ""
+	defer func() { t.Logf("read %q", read) }()
+	rig.WaitFor(t, "the warning in the theme's colours", func() bool {
+		img := rig.Shot(t, w.Display, "wine-high-contrast")
+		box := around(img, img.Bounds(), color.RGBA{255, 255, 0, 255})
+		if box.Empty() {
+			return false
+		}
+		label := around(img, box, color.RGBA{0, 255, 255, 255})
+		bar := around(img, img.Bounds(), color.RGBA{0, 128, 0, 255})
+		text := box
+		text.Min.X, text.Max.Y = box.Min.X+box.Dx()/6, label.Min.Y
+		read = rig.Read(t, part(img, text.Inset(3)))
+		return strings.Contains(read, "This screen locks in") && label.Dx() > 100 && bar.Dx() == box.Dx()
+	})
+}
