@@ -45,8 +45,11 @@ const endWait = 20 * time.Second
 
 func bootTime() time.Duration { return windows.DurationSinceBoot() }
 
-// facts: what proves a lock here needs nothing that a climb would have to remember.
-type facts struct{}
+// facts are what a climb knows beside what every system has.
+type facts struct {
+	number uint32 // of the session
+	odd    error  // why it has none
+}
 
 func (l *Ladder) system() System {
 	if l.o.System != nil {
@@ -57,6 +60,7 @@ func (l *Ladder) system() System {
 
 // before looks, quickly, at whether the session is secured already.
 func (c *climb) before(ctx context.Context) (secured bool) {
+	c.number, c.odd = sessionID(c.s)
 	ctx, cancel := context.WithTimeout(ctx, beforeAsking)
 	defer cancel()
 	c.look(ctx)
@@ -108,11 +112,10 @@ func (c *climb) logoff(context.Context) (Code, func(context.Context) bool) {
 }
 
 func (c *climb) order(what string, do func(id uint32) error) Code {
-	id, err := sessionID(c.s)
-	if err == nil {
-		err = do(id)
+	if c.odd != nil {
+		return c.failed(what, c.odd)
 	}
-	return c.failed(what, err)
+	return c.failed(what, do(c.number))
 }
 
 // sessionID is the number of a session.

@@ -18,6 +18,21 @@ import (
 // https://learn.microsoft.com/en-us/windows/win32/api/wintrust/nf-wintrust-wthelpergetprovcertfromchain
 //sys	wtHelperGetProvCertFromChain(sgnr uintptr, index uint32) (cert uintptr) = wintrust.WTHelperGetProvCertFromChain
 
+// cryptProviderSgnr is CRYPT_PROVIDER_SGNR:
+// https://learn.microsoft.com/en-us/windows/win32/api/wintrust/ns-wintrust-crypt_provider_sgnr
+type cryptProviderSgnr struct {
+	Size           uint32
+	VerifyAsOf     windows.Filetime
+	CertChainLen   uint32
+	CertChain      uintptr
+	SignerType     uint32
+	Signer         uintptr
+	Error          uint32
+	CounterSigners uint32
+	CounterSigner  uintptr
+	ChainContext   *windows.CertChainContext
+}
+
 // cryptProviderCert is the beginning of CRYPT_PROVIDER_CERT:
 // https://learn.microsoft.com/en-us/windows/win32/api/wintrust/ns-wintrust-crypt_provider_cert
 type cryptProviderCert struct {
@@ -25,7 +40,10 @@ type cryptProviderCert struct {
 	Cert *windows.CertContext
 }
 
-var errUnsigned = errors.New("no signer is named")
+var (
+	errUnsigned  = errors.New("no signer is named")
+	errUntrusted = errors.New("check a signature: nobody whom this machine trusts has certified the signer")
+)
 
 // signer returns who has signed an open executable, as Windows shows it, if the signature is good and of a publisher that
 // this machine trusts. Nothing is asked of the network, so that a certificate that was revoked since is not noticed.
@@ -51,18 +69,27 @@ func signer(file windows.Handle, path string) (name string, err error) {
 	return signerName(data.StateData)
 }
 
+// untrusted is what must not be said of a chain: WinVerifyTrust itself is content with less where it is set to accept the
+// roots of tests.
+const untrusted = windows.CERT_TRUST_IS_UNTRUSTED_ROOT | windows.CERT_TRUST_IS_PARTIAL_CHAIN |
+	windows.CERT_TRUST_IS_NOT_SIGNATURE_VALID | windows.CERT_TRUST_IS_EXPLICIT_DISTRUST
+
 // signerName is the name in the first signer's own certificate.
 func signerName(checked windows.Handle) (string, error) {
 	found := wtHelperProvDataFromStateData(checked)
 	if found == 0 {
 		return "", errUnsigned
 	}
-	sgnr := wtHelperGetProvSignerFromChain(found, 0, false, 0)
-	if sgnr == 0 {
+	at := wtHelperGetProvSignerFromChain(found, 0, false, 0)
+	sgnr := *(**cryptProviderSgnr)(unsafe.Pointer(&at)) // not Go's memory; it lives until the check is closed
+	if sgnr == nil {
 		return "", errUnsigned
 	}
-	at := wtHelperGetProvCertFromChain(sgnr, 0)
-	cert := *(**cryptProviderCert)(unsafe.Pointer(&at)) // not Go's memory; it lives until the check is closed
+	if chain := sgnr.ChainContext; chain == nil || chain.TrustStatus.ErrorStatus&untrusted != 0 {
+		return "", errUntrusted
+	}
+	at = wtHelperGetProvCertFromChain(at, 0)
+	cert := *(**cryptProviderCert)(unsafe.Pointer(&at))
 	if cert == nil || cert.Cert == nil {
 		return "", errUnsigned
 	}
