@@ -18,7 +18,7 @@ func (a *agent) startCourier(ctx context.Context) {
 		a.log.Error("no courier; events stay in this process", "error", err)
 		return
 	}
-	args := []string{"run", "--state", a.paths.courier, "--link", a.paths.socket}
+	args := []string{"run", "--state", a.paths.courier, "--link", a.paths.socket, "--runtime", a.paths.runtime}
 	stop, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.stopCourier = cancel
 	a.work.Go(func() { a.keep(stop, path, args) })

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"stepaway/cmdline"
+	"stepaway/installer"
 	"stepaway/journal"
 	"stepaway/packaging"
 	"stepaway/scm"
@@ -42,7 +43,12 @@ func (r *runFlags) serve(ctx context.Context, log *slog.Logger, ready func()) er
 	if err != nil {
 		return err
 	}
-	if err := p.make(); err != nil {
+	if r.state == "" {
+		err = installer.MakeDirs(packaging.DataDir())
+	} else {
+		err = p.make()
+	}
+	if err != nil {
 		return err
 	}
 	a := &agent{flags: r, paths: p, log: log, ready: ready}
