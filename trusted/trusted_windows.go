@@ -17,27 +17,28 @@ import (
 // point, below directories that Dirs accepts. A uid says nothing on Windows: owner is not looked at.
 //
 // Seen to read files in Wine, which invents descriptors; the decision on a descriptor is tested by its text. Not run on real Windows.
-func Read(path string, owner uint32, most int64) ([]byte, error) {
-	abs, err := filepath.Abs(path)
+func Read(path string, _ uint32, most int64) ([]byte, error) {
+	us, err := ourselves()
 	if err != nil {
 		return nil, err
 	}
-	f, err := open(abs, windows.GENERIC_READ)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if err := judge(f, plain, writes); err != nil {
-		return nil, err
-	}
-	if err := Dirs(filepath.Dir(abs), owner); err != nil {
-		return nil, err
-	}
-	return io.ReadAll(io.LimitReader(f, most))
+	return read(us, path, writes, most)
 }
 
-// Secret is Read for a file that nobody else may even read.
-func Secret(path string, owner uint32, most int64) ([]byte, error) {
+// Secret is Read for a file that nobody else may even read. Where an administrator looks at it, it may be that of a service's
+// own account, which only an administrator can have let into its directory.
+func Secret(path string, _ uint32, most int64) ([]byte, error) {
+	us, err := ourselves()
+	if err != nil {
+		return nil, err
+	}
+	if windows.GetCurrentProcessToken().IsElevated() {
+		us = append(us, services)
+	}
+	return read(us, path, writes|windows.GENERIC_READ|windows.FILE_READ_DATA, most)
+}
+
+func read(trusted []string, path string, forbidden windows.ACCESS_MASK, most int64) ([]byte, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -47,10 +48,10 @@ func Secret(path string, owner uint32, most int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if err := judge(f, plain, writes|windows.GENERIC_READ|windows.FILE_READ_DATA); err != nil {
+	if err := judge(trusted, f, plain, forbidden); err != nil {
 		return nil, err
 	}
-	if err := Dirs(filepath.Dir(abs), owner); err != nil {
+	if err := dirs(trusted, filepath.Dir(abs)); err != nil {
 		return nil, err
 	}
 	return io.ReadAll(io.LimitReader(f, most))
@@ -58,19 +59,21 @@ func Secret(path string, owner uint32, most int64) ([]byte, error) {
 
 // Dirs checks every directory up to the root of the volume: of an administrator, the system or who runs this program, and
 // nobody else may take away what is in it. As in C:\ProgramData, others may be allowed to add to it.
-func Dirs(dir string, owner uint32) error {
+func Dirs(dir string, _ uint32) error {
+	us, err := ourselves()
+	if err != nil {
+		return err
+	}
+	return dirs(us, dir)
+}
+
+func dirs(trusted []string, dir string) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
 	for ; ; dir = filepath.Dir(dir) {
-		f, err := open(dir, 0)
-		if err != nil {
-			return err
-		}
-		err = judge(f, directory, removes)
-		f.Close()
-		if err != nil || dir == filepath.Dir(dir) {
+		if err := judgePath(trusted, dir, directory, removes); err != nil || dir == filepath.Dir(dir) {
 			return err
 		}
 	}
@@ -84,26 +87,26 @@ func Roots(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := judgePath(abs, plain, writes); err != nil {
+	if err := judgePath(administrators, abs, plain, writes); err != nil {
 		return err
 	}
 	forbidden := windows.ACCESS_MASK(adds)
 	for dir := filepath.Dir(abs); ; dir = filepath.Dir(dir) {
-		if err := judgePath(dir, directory, forbidden); err != nil || dir == filepath.Dir(dir) {
+		if err := judgePath(administrators, dir, directory, forbidden); err != nil || dir == filepath.Dir(dir) {
 			return err
 		}
 		forbidden = removes // what is made beside a directory does not change what is in it
 	}
 }
 
-// judgePath judges what stands at path by administrators alone.
-func judgePath(path, want string, forbidden windows.ACCESS_MASK) error {
+// judgePath judges what stands at path.
+func judgePath(trusted []string, path, want string, forbidden windows.ACCESS_MASK) error {
 	f, err := open(path, 0)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return judgeBy(administrators, f, want, forbidden)
+	return judge(trusted, f, want, forbidden)
 }
 
 // open opens what stands at path itself, and never what it points to.
@@ -127,16 +130,8 @@ const (
 	directory = "directory"
 )
 
-// judge looks at the open file: what it is, and who may do to it what forbidden says, who runs this program aside.
-func judge(f *os.File, want string, forbidden windows.ACCESS_MASK) error {
-	me, err := self()
-	if err != nil {
-		return err
-	}
-	return judgeBy(append([]string{me}, administrators...), f, want, forbidden)
-}
-
-func judgeBy(trusted []string, f *os.File, want string, forbidden windows.ACCESS_MASK) error {
+// judge looks at the open file: what it is, and who but the trusted may do to it what forbidden says.
+func judge(trusted []string, f *os.File, want string, forbidden windows.ACCESS_MASK) error {
 	h := windows.Handle(f.Fd())
 	kind, err := windows.GetFileType(h)
 	if err != nil {
@@ -164,13 +159,17 @@ func judgeBy(trusted []string, f *os.File, want string, forbidden windows.ACCESS
 	return nil
 }
 
-func self() (string, error) {
+// ourselves are administrators and who runs this program.
+func ourselves() ([]string, error) {
 	u, err := windows.GetCurrentProcessToken().GetTokenUser()
 	if err != nil {
-		return "", fmt.Errorf("ask who runs this program: %w", err)
+		return nil, fmt.Errorf("ask who runs this program: %w", err)
 	}
-	return u.User.Sid.String(), nil
+	return append([]string{u.User.Sid.String()}, administrators...), nil
 }
+
+// services are the accounts that services have of their own, NT SERVICE\name.
+const services = "S-1-5-80-*"
 
 // administrators may write everything anyhow: SYSTEM, Administrators, TrustedInstaller.
 var administrators = []string{"S-1-5-18", "S-1-5-32-544", "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464"}
@@ -217,7 +216,8 @@ func decide(sd *windows.SECURITY_DESCRIPTOR, trusted []string, forbidden windows
 
 func among(trusted []string, sid *windows.SID) bool {
 	for _, t := range trusted {
-		if strings.EqualFold(t, sid.String()) {
+		some, many := strings.CutSuffix(t, "*")
+		if strings.EqualFold(t, sid.String()) || many && strings.HasPrefix(sid.String(), some) {
 			return true
 		}
 	}

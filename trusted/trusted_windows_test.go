@@ -61,6 +61,29 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// TestServicesKeepSecrets: the courier's key is looked at by administrators too, and by nobody whom others let in.
+func TestServicesKeepSecrets(t *testing.T) {
+	const service = "S-1-5-80-1-2-3-4-5"
+	secret := windows.ACCESS_MASK(writes | windows.GENERIC_READ | windows.FILE_READ_DATA)
+	for sddl, want := range map[string]bool{
+		"O:" + service + "D:(A;;FA;;;SY)(A;;FA;;;BA)(A;;0x1301bf;;;" + service + ")": true,
+		"O:SYD:(A;;FA;;;SY)(A;;0x1200a9;;;BU)":                                       false,
+		"O:SYD:(A;;FA;;;SY)(A;;0x1301bf;;;S-1-5-81-1)":                               false,
+		"O:S-1-5-21-1-2-3-1002D:(A;;0x1301bf;;;" + service + ")":                     false,
+	} {
+		sd, err := windows.SecurityDescriptorFromString(sddl)
+		if err != nil {
+			t.Fatalf("%s: %v", sddl, err)
+		}
+		if err := decide(sd, append([]string{services}, administrators...), secret); (err == nil) != want {
+			t.Errorf("%s: %v", sddl, err)
+		}
+		if err := decide(sd, administrators, secret); err == nil {
+			t.Errorf("%s: taken without services", sddl)
+		}
+	}
+}
+
 // TestDecideUnknownEntry: an entry for an object, or with a condition, has another form.
 func TestDecideUnknownEntry(t *testing.T) {
 	sd, err := windows.SecurityDescriptorFromString("O:BAD:(A;;FR;;;BA)")

@@ -17,7 +17,7 @@ func TestPolicyOfTheCollector(t *testing.T) {
 	if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	r := &running{state: state(dir), link: socket, log: slog.New(slog.DiscardHandler)}
+	r := &running{state: state(dir), link: socket, runtime: filepath.Dir(socket), log: slog.New(slog.DiscardHandler)}
 	if o, err := r.fromPolicy(); err != nil || o.URL != "" || o.Proxy != "" || o.Roots != nil {
 		t.Errorf("no policy: %+v, %v", o, err)
 	}

@@ -27,13 +27,14 @@ import (
 
 // running is one `run`.
 type running struct {
-	state  state
-	policy string
-	link   string
-	sinks  string
-	log    *slog.Logger
-	ready  bool
-	tell   func() // tells who started it that it is ready; may be nil
+	state   state
+	policy  string
+	link    string
+	runtime string
+	sinks   string
+	log     *slog.Logger
+	ready   bool
+	tell    func() // tells who started it that it is ready; may be nil
 }
 
 // errChanged ends a round because enrolment or policy changed.
@@ -54,16 +55,20 @@ func run(_ context.Context, args []string) error {
 func runFlags(fl *flag.FlagSet) func(*slog.Logger) *running {
 	dir := stateFlag(fl)
 	policyPath := fl.String("policy", "", "policy `file` to read the collector from, instead of what the agent has in force")
-	socket := fl.String("link", "", "`socket` of the agent (default "+defaultLink+", or STATE/run/link.sock where --state is given)")
+	socket := fl.String("link", "", "`socket` of the agent (default "+defaultLink+", or that of\nSTATE/run where --state is given)")
+	runtime := fl.String("runtime", "", "the agent's runtime `directory`, where it says which collector its policy wants (default: that of\nthe socket; on Windows STATE/run where --state is given)")
 	sinks := fl.String("sinks", "", "`file` of the audit systems that events are handed on to (default "+defaultSinks+", or STATE/sinks.yaml\nwhere --state is given)")
 	return func(log *slog.Logger) *running {
 		if *socket == "" {
 			*socket = linkFor(*dir)
 		}
+		if *runtime == "" {
+			*runtime = runtimeFor(*dir, *socket)
+		}
 		if *sinks == "" {
 			*sinks = sinksFor(*dir)
 		}
-		return &running{state: state(*dir), policy: *policyPath, link: *socket, sinks: *sinks, log: log}
+		return &running{state: state(*dir), policy: *policyPath, link: *socket, runtime: *runtime, sinks: *sinks, log: log}
 	}
 }
 
@@ -72,7 +77,7 @@ func linkFor(dir string) string {
 	if dir == defaultState {
 		return defaultLink
 	}
-	return filepath.Join(dir, "run", "link.sock")
+	return link.Socket(filepath.Join(dir, "run"))
 }
 
 // rounds opens the spool and works, again whenever enrolment or policy changed, the spool proved damaged or
@@ -209,7 +214,7 @@ func (r *running) said() string {
 	if r.policy != "" {
 		return r.policy
 	}
-	return link.CollectorFile(filepath.Dir(r.link))
+	return link.CollectorFile(r.runtime)
 }
 
 // fromPolicy reads what the policy in force says about the collector, or that of the file that was named.
@@ -286,15 +291,4 @@ func (r *running) hints(ctx context.Context, path string) <-chan struct{} {
 }
 
 // dial connects to the agent, which must run as root or as ourselves.
-func (r *running) dial(ctx context.Context) (net.Conn, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "unix", r.link)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkPeer(c.(*net.UnixConn)); err != nil {
-		c.Close()
-		return nil, fmt.Errorf("agent's socket %s: %w", r.link, err)
-	}
-	return c, nil
-}
+func (r *running) dial(context.Context) (net.Conn, error) { return link.Dial(r.link) }

@@ -15,8 +15,6 @@ import (
 	"stepaway/uplink"
 )
 
-const defaultSinks = "/etc/stepaway/sinks.yaml"
-
 func sinksVerb() cmdline.Verb {
 	return cmdline.Group(self, "sinks", "see to the audit systems that events are handed on to", []cmdline.Verb{
 		{Name: "check", Line: "check a file of sinks, and every file that it names", Run: sinksCheck},

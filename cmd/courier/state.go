@@ -19,12 +19,6 @@ import (
 	"stepaway/uplink"
 )
 
-// Defaults of the flags.
-const (
-	defaultState = "/var/lib/stepaway/courier"
-	defaultLink  = "/run/stepaway/link.sock"
-)
-
 // state is the courier's directory.
 type state string
 

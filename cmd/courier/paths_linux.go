@@ -1,0 +1,13 @@
+package main
+
+import "path/filepath"
+
+// Defaults of the flags.
+const (
+	defaultState = "/var/lib/stepaway/courier"
+	defaultLink  = "/run/stepaway/link.sock"
+	defaultSinks = "/etc/stepaway/sinks.yaml"
+)
+
+// runtimeFor is the runtime directory of the agent with this socket: the one that the socket is in.
+func runtimeFor(_, socket string) string { return filepath.Dir(socket) }
