@@ -20,7 +20,7 @@ import (
 )
 
 // approvalsDir is where an agent looks for approvals.
-const approvalsDir = "/etc/stepaway/approvals/"
+var approvalsDir = filepath.Join(filepath.Dir(defaultPolicy), "approvals") + string(filepath.Separator)
 
 // signing is one call of policy sign or policy approve.
 type signing struct {
