@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -156,9 +157,18 @@ func TestPublisher(t *testing.T) {
 		}
 	}
 	client := policy.Client{Paths: []string{filepath.Join(dir, "*.exe")}, Publisher: name, AtDeadline: policy.End}
-	his, others := run(t, good, hidden), run(t, unsigned, hidden)
-	if steps, left := closeAll(t, Options{}, client); codes(steps) != "ended" || steps[0].Count != 1 || left != 0 || alive(t, his) || !alive(t, others) {
+	his := run(t, good, hidden)
+	var others []*exec.Cmd
+	for _, path := range []string{unsigned, another, foreign} {
+		others = append(others, run(t, path, hidden))
+	}
+	if steps, left := closeAll(t, Options{}, client); codes(steps) != "ended" || steps[0].Count != 1 || left != 0 || alive(t, his) {
 		t.Errorf("%v, %d left", steps, left)
+	}
+	for _, cmd := range others {
+		if !alive(t, cmd) {
+			t.Errorf("%s is ended", cmd.Path)
+		}
 	}
 }
 
