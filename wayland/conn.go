@@ -30,8 +30,7 @@ const (
 const (
 	displayID  = 1
 	registryID = 2
-	notifierID = 3
-	firstFree  = 4
+	firstFree  = 3 // and on without a gap: libwayland refuses one
 )
 
 const notifierName = "ext_idle_notifier_v1"
@@ -46,8 +45,8 @@ type Conn struct {
 	seats  map[uint32]uint32 // by the number of their global: the notification that watches it, 0 if none does yet
 	idle   map[uint32]bool   // by notification; one that has said nothing yet is idle
 	known  int               // globals heard of
-	bound  bool
-	number uint32 // global of the notifier
+	number uint32            // global of the notifier
+	bound  uint32            // what it is called on this connection, 0 if it is not
 	after  time.Duration
 	broken error
 	close  sync.Once
@@ -94,18 +93,18 @@ func (w *Conn) WatchInput(after time.Duration) error {
 	if w.Notifier < 2 {
 		return fmt.Errorf("wayland: the compositor offers %s in version %d, not 2", notifierName, w.Notifier)
 	}
-	w.after = after
-	if err := w.send(encode(registryID, 0, w.number, notifierName, uint32(2), uint32(notifierID))); err != nil {
+	w.after, w.bound = after, w.next
+	w.next++
+	if err := w.send(encode(registryID, 0, w.number, notifierName, uint32(2), w.bound)); err != nil {
 		return err
 	}
-	w.bound = true
 	return w.watchSeats()
 }
 
 // watchSeats asks for the notifications that are missing.
 func (w *Conn) watchSeats() error {
 	for global, watched := range w.seats {
-		if watched != 0 || !w.bound {
+		if watched != 0 || w.bound == 0 {
 			continue
 		}
 		seat, notification := w.next, w.next+1
@@ -113,7 +112,7 @@ func (w *Conn) watchSeats() error {
 		w.seats[global], w.idle[notification] = notification, true
 		err := w.send(encode(registryID, 0, global, "wl_seat", uint32(1), seat))
 		if err == nil { // get_input_idle_notification
-			err = w.send(encode(notifierID, 2, notification, uint32(w.after.Milliseconds()), seat))
+			err = w.send(encode(w.bound, 2, notification, uint32(w.after.Milliseconds()), seat))
 		}
 		if err != nil {
 			return err

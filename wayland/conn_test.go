@@ -84,7 +84,7 @@ func (c compositor) notification(seat uint32, after time.Duration) uint32 {
 	}
 	object, opcode, a := c.request()
 	id, ms := a.number(), a.number()
-	if object != notifierID || opcode != 2 || ms != uint32(after.Milliseconds()) {
+	if object != firstFree+1 || opcode != 2 || ms != uint32(after.Milliseconds()) {
 		c.t.Errorf("asked object %d, request %d, for %d ms", object, opcode, ms)
 	}
 	return id

@@ -40,10 +40,25 @@ exec systemd-nspawn -q -D "$DIR/root" -b -M "$NAME" --register=no --keep-unit --
 	--system-call-filter=@memlock --link-journal=no --resolv-conf=off --timezone=off --console=pipe
 `
 
-// Root returns the root file system from which containers boot, and builds it if it is missing (about a minute).
+// Suite is which Debian a container is.
+type Suite string
+
+// Suites.
+const (
+	Debian12 Suite = "bookworm" // an X desktop
+	Debian13 Suite = "trixie"   // Wayland compositors, their lockers, and the screen savers of X desktops
+)
+
+// Root returns the root file system from which containers of Debian 12 boot, and builds it if it is missing (about a minute).
 func Root(t testing.TB) string {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(here(), "container.sh"))
+	return root(t, Debian12)
+}
+
+// root is Root for one of the suites; Debian 13 takes about six minutes.
+func root(t testing.TB, suite Suite) string {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(here(), "container.sh"), string(suite))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -52,13 +67,19 @@ func Root(t testing.TB) string {
 	return strings.TrimSpace(string(out))
 }
 
-// Boot starts a container on a fresh copy of the root and waits until its services are up. It needs root.
+// Boot starts a container of Debian 12 on a fresh copy of the root and waits until its services are up. It needs root.
 func Boot(t testing.TB) *Container {
+	t.Helper()
+	return BootSuite(t, Debian12)
+}
+
+// BootSuite is Boot for one of the suites.
+func BootSuite(t testing.TB, suite Suite) *Container {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Fatal("a container needs root")
 	}
-	root, dir := Root(t), shortDir(t)
+	root, dir := root(t, suite), shortDir(t)
 	name := "rig" + strconv.Itoa(os.Getpid()) + "x" + strings.TrimPrefix(filepath.Base(dir), "rig")
 	c := &Container{t: t, log: &bytes.Buffer{}}
 	cmd := exec.Command(Tool(t, "unshare"), "--mount", "--propagation", "private", "bash", "-c", boot)

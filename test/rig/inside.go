@@ -19,11 +19,17 @@ const inside = "STEPAWAY_RIG_INSIDE"
 // has the real logind, system bus and processes around.
 func InContainer(t *testing.T, test func(t *testing.T, c *Container)) {
 	t.Helper()
+	InSuite(t, Debian12, test)
+}
+
+// InSuite is InContainer for one of the suites.
+func InSuite(t *testing.T, suite Suite, test func(t *testing.T, c *Container)) {
+	t.Helper()
 	if os.Getenv(inside) != "" {
 		test(t, &Container{t: t})
 		return
 	}
-	c := Boot(t)
+	c := BootSuite(t, suite)
 	c.Copy(testBinary(t), "/usr/local/bin/rig-test")
 	// a goroutine dump tells more than a context that runs out
 	cmd := c.Command(context.Background(), inside+"=1", "/usr/local/bin/rig-test", "-test.run", pattern(t.Name()),
