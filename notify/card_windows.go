@@ -130,7 +130,9 @@ func (c *cardWindow) serve(message uint32, wParam uintptr) (result uintptr, done
 		}
 		return 0, true
 	case win.WM_COMMAND: // Enter, Escape, or Space on the button
-		c.stage.screen.report(Report{Continued: true})
+		if win.HIWORD(uint32(wParam)) == win.BN_CLICKED {
+			c.stage.screen.report(Report{Continued: true})
+		}
 		return 0, true
 	}
 	return 0, false

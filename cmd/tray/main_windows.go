@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +31,7 @@ const goodbye = 3 * time.Second
 const usualLink = packaging.LinkPipe
 
 func run(pipe string) error {
+	debug.SetGCPercent(20) // pictures of the warning are large and soon of no use
 	// What a program loads later, it loads from the system's directory alone.
 	if err := windows.SetDefaultDllDirectories(windows.LOAD_LIBRARY_SEARCH_SYSTEM32); err != nil {
 		return fmt.Errorf("keep to the system's libraries: %w", err)
@@ -76,12 +78,41 @@ func showIcon(ctx context.Context, ready chan<- struct{}) {
 		}
 	}
 	defer context.AfterFunc(ctx, systray.Quit)()
-	systray.Run(func() { close(ready) }, nil)
+	systray.Run(func() { close(ready) }, func() { go comeBack(ctx) })
 }
 
-func taskBar() bool {
-	class, err := syscall.UTF16PtrFromString("Shell_TrayWnd")
-	return err == nil && win.FindWindow(class, nil) != 0
+// comeBackAfter is how long the icon stays away when a sign-out was called off.
+const comeBackAfter = 3 * time.Second
+
+// comeBack shows the icon again, unless this program ends: systray takes it away when the person signs out, and does not
+// hear that a program called the sign-out off. It does hear of a new task bar.
+func comeBack(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(comeBackAfter):
+	}
+	created, err := syscall.UTF16PtrFromString("TaskbarCreated")
+	if err != nil {
+		return
+	}
+	var owner uint32
+	w := find("SystrayClass")
+	win.GetWindowThreadProcessId(w, &owner)
+	if message := win.RegisterWindowMessage(created); message != 0 && owner == windows.GetCurrentProcessId() {
+		win.PostMessage(w, message, 0, 0)
+	}
+}
+
+func taskBar() bool { return find("Shell_TrayWnd") != 0 }
+
+// find finds the first window of a class, 0 if there is none.
+func find(class string) win.HWND {
+	name, err := syscall.UTF16PtrFromString(class)
+	if err != nil {
+		return 0
+	}
+	return win.FindWindow(name, nil)
 }
 
 // sessionID is the number of this session.

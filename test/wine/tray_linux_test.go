@@ -66,6 +66,7 @@ type trayStage struct {
 	said    lines // by the tray
 	to      io.WriteCloser
 	trayExe string
+	tray    *exec.Cmd
 }
 
 // start starts both programs.
@@ -80,9 +81,9 @@ func start(t *testing.T, w *Windows) *trayStage {
 	}
 	s.run(enforcer)
 	s.waitFor("the enforcer's end", func() bool { _, n := s.heard.last("listening"); return n > 0 })
-	tray := w.Command(t.Context(), s.trayExe, "--link", trayPipe)
-	tray.Stdout, tray.Stderr = &s.said, &s.said
-	s.run(tray)
+	s.tray = w.Command(t.Context(), s.trayExe, "--link", trayPipe)
+	s.tray.Stdout, s.tray.Stderr = &s.said, &s.said
+	s.run(s.tray)
 	s.waitFor("the tray's hello", func() bool { _, n := s.heard.last("hello"); return n > 0 })
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -311,7 +312,7 @@ func TestTrayWarning(t *testing.T) {
 		})
 		s.shot("focus")
 		s.xdo("key", "Tab", key)
-		s.gone("by " + key)
+		s.gone("by-" + key)
 		s.say(link.Active, 15*time.Minute)
 	}
 }
@@ -414,14 +415,40 @@ func TestTrayMenu(t *testing.T) {
 	icon(picture.Urgent, "expired")
 	s.say(link.Secured, 0)
 	icon(picture.Closed, "secured")
+	s.tell("sign-out called off")
+	s.waitFor("the tray to hear of the sign-out", func() bool { _, n := s.heard.last("called off"); return n == 1 })
+	s.waitFor("no icon", func() bool {
+		return near(s.shot("icon-none"), panel, picture.Closed.Draw(64).RGBAAt(16, 50)).Empty()
+	})
+	icon(picture.Closed, "secured-again")
 	s.tell("hang up")
 	icon(picture.Crossed, "lost")
 	s.waitFor("a second hello", func() bool { _, n := s.heard.last("hello"); return n == 2 })
 
+	all, own := resident(t, s.tray.Process.Pid, "VmRSS:"), resident(t, s.tray.Process.Pid, "RssAnon:")
+	t.Logf("resident: %d KiB, %d KiB of it without Wine's libraries and the windows' pictures", all, own)
+	if own > 30<<10 {
+		t.Errorf("%d KiB resident, want at most 30 MiB", own)
+	}
 	second, err := s.w.Run(t.Context(), s.trayExe, "--link", trayPipe)
 	if err != nil || second.Code == 0 || !strings.Contains(second.Stderr, "another stepaway-tray runs in this session") {
 		t.Errorf("a second tray: exit %d, %v: %s", second.Code, err, second.Stderr)
 	}
+}
+
+// resident is how much of a process is in memory, in KiB, by a line of its status.
+func resident(t *testing.T, pid int, line string) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), line)
+	n, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // near is around, for pixels that are nearly of a colour.

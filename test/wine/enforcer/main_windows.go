@@ -1,6 +1,6 @@
 // Command enforcer is the enforcer's end of the link for a test of the tray: it says what it is told to say, a line of JSON
 // of link.State with times in milliseconds from now, and prints what the tray says. "look" prints what Notepad holds and
-// which window is in front; "focus" gives the focus to the warning.
+// which window is in front; "focus" gives the focus to the warning; "sign-out called off" is what Windows tells the tray then.
 package main
 
 import (
@@ -56,6 +56,12 @@ func serve(pipe string) error {
 		switch lines.Text() {
 		case "hang up":
 			p.hangUp()
+			continue
+		case "sign-out called off":
+			if name, err := syscall.UTF16PtrFromString("SystrayClass"); err == nil {
+				win.SendMessage(win.FindWindow(name, nil), win.WM_ENDSESSION, 0, 0)
+				fmt.Println("called off")
+			}
 			continue
 		case "look":
 			look()
