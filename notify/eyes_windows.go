@@ -14,7 +14,11 @@ import (
 // ShowSharply makes the windows of this process as sharp as each monitor is, instead of enlarged by the system. It must be
 // called before the process has a window.
 func ShowSharply() error {
-	if err := setProcessDpiAwarenessContext(perMonitorAwareV2); err != nil {
+	err := setProcessDpiAwarenessContext(perMonitorAwareV2)
+	if err != nil && setProcessDpiAwareness(perMonitorAware) == 0 { // Windows 10 before 1703
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("ask for windows of each monitor's own size: %w", err)
 	}
 	return nil

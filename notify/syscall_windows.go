@@ -4,6 +4,7 @@ import "github.com/lxn/win"
 
 // What lxn/win does not declare, by the names and pages of Microsoft's documentation:
 //   - learn.microsoft.com/windows/win32/api/shellscalingapi/nf-shellscalingapi-getdpiformonitor
+//   - learn.microsoft.com/windows/win32/api/shellscalingapi/nf-shellscalingapi-setprocessdpiawareness
 //   - learn.microsoft.com/windows/win32/api/winuser/nf-winuser-enumdisplaymonitors
 //   - learn.microsoft.com/windows/win32/api/winuser/nf-winuser-setlayeredwindowattributes
 //   - learn.microsoft.com/windows/win32/api/winuser/nf-winuser-setprocessdpiawarenesscontext
@@ -13,7 +14,8 @@ import "github.com/lxn/win"
 //sys	getDpiForMonitor(monitor hMonitor, kind int32, x *uint32, y *uint32) (hresult int32) = shcore.GetDpiForMonitor
 //sys	enumDisplayMonitors(dc hDC, clip *rect, callback uintptr, data uintptr) (err error) = user32.EnumDisplayMonitors
 //sys	setLayeredWindowAttributes(window hWnd, key uint32, alpha byte, flags uint32) (err error) = user32.SetLayeredWindowAttributes
-//sys	setProcessDpiAwarenessContext(context uintptr) (err error) = user32.SetProcessDpiAwarenessContext
+//sys	setProcessDpiAwareness(awareness int32) (hresult int32) = shcore.SetProcessDpiAwareness
+//sys	setProcessDpiAwarenessContext(context uintptr) (err error) = user32.SetProcessDpiAwarenessContext?
 
 type (
 	hWnd     = win.HWND
@@ -28,5 +30,6 @@ const (
 	maNoActivate    = 3 // MA_NOACTIVATE
 	waInactive      = 0 // WA_INACTIVE
 
+	perMonitorAware   = 2           // PROCESS_PER_MONITOR_DPI_AWARE
 	perMonitorAwareV2 = ^uintptr(3) // DPI_AWARENESS_CONTEXT_PER_MONITOR_AWARE_V2, (HANDLE)-4
 )

@@ -42,6 +42,7 @@ var (
 	moduser32 = windows.NewLazySystemDLL("user32.dll")
 
 	procGetDpiForMonitor              = modshcore.NewProc("GetDpiForMonitor")
+	procSetProcessDpiAwareness        = modshcore.NewProc("SetProcessDpiAwareness")
 	procEnumDisplayMonitors           = moduser32.NewProc("EnumDisplayMonitors")
 	procSetLayeredWindowAttributes    = moduser32.NewProc("SetLayeredWindowAttributes")
 	procSetProcessDpiAwarenessContext = moduser32.NewProc("SetProcessDpiAwarenessContext")
@@ -49,6 +50,12 @@ var (
 
 func getDpiForMonitor(monitor hMonitor, kind int32, x *uint32, y *uint32) (hresult int32) {
 	r0, _, _ := syscall.SyscallN(procGetDpiForMonitor.Addr(), uintptr(monitor), uintptr(kind), uintptr(unsafe.Pointer(x)), uintptr(unsafe.Pointer(y)))
+	hresult = int32(r0)
+	return
+}
+
+func setProcessDpiAwareness(awareness int32) (hresult int32) {
+	r0, _, _ := syscall.SyscallN(procSetProcessDpiAwareness.Addr(), uintptr(awareness))
 	hresult = int32(r0)
 	return
 }
@@ -70,6 +77,10 @@ func setLayeredWindowAttributes(window hWnd, key uint32, alpha byte, flags uint3
 }
 
 func setProcessDpiAwarenessContext(context uintptr) (err error) {
+	err = procSetProcessDpiAwarenessContext.Find()
+	if err != nil {
+		return
+	}
 	r1, _, e1 := syscall.SyscallN(procSetProcessDpiAwarenessContext.Addr(), uintptr(context))
 	if r1 == 0 {
 		err = errnoErr(e1)

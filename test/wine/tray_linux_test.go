@@ -297,6 +297,9 @@ func TestTrayWarning(t *testing.T) {
 		c := s.findCard(img, img.Bounds())
 		return c.button.Empty() && strings.Contains(c.text, "This screen locks in")
 	})
+	s.tell("hide")
+	s.waitFor("the windows to be hidden", func() bool { _, n := s.heard.last("hidden"); return n == 1 })
+	s.seen("hidden-and-back", "This screen locks in")
 	s.say(link.Active, 15*time.Minute)
 	s.gone("active")
 	s.waitFor("a white page", func() bool { return s.shot("bright").At(100, 100) == color.RGBA{255, 255, 255, 255} })
@@ -365,6 +368,23 @@ func TestTraySizes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTrayWithoutTaskBar: who is warned has no icon yet, and reads Spanish.
+func TestTrayWithoutTaskBar(t *testing.T) {
+	w := New(t)
+	w.Must(t, "reg", "add", `HKCU\Software\Wine\Explorer`, "/v", "Desktop", "/d", "bare", "/f") // only "shell" has one
+	w.Must(t, "reg", "add", `HKCU\Software\Wine\Explorer\Desktops`, "/v", "bare", "/d", "1024x768", "/f")
+	w.Restart(t)
+	t.Setenv("LC_ALL", "es_ES.UTF-8") // Wine's language
+	s := start(t, w)
+	s.say(link.Warned, 200*time.Second)
+	_, c := s.seen("no-task-bar", "Esta pantalla se bloquea en 3:")
+	if !strings.Contains(c.text, "Para continuar, pulse una tecla") || c.label != "Continuar" {
+		t.Errorf("read %q and %q", c.text, c.label)
+	}
+	s.click(middle(c.button))
+	s.gone("no-task-bar")
 }
 
 // TestTrayMenu: the icon shows the state, and its menu the model of the tray; a click on Lock now asks for a lock.

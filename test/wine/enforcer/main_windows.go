@@ -1,6 +1,7 @@
 // Command enforcer is the enforcer's end of the link for a test of the tray: it says what it is told to say, a line of JSON
 // of link.State with times in milliseconds from now, and prints what the tray says. "look" prints what Notepad holds and
-// which window is in front; "focus" gives the focus to the warning; "sign-out called off" is what Windows tells the tray then.
+// which window is in front; "focus" gives the focus to the warning, "hide" hides it as another
+// program of the user's can; "sign-out called off" is what Windows tells the tray then.
 package main
 
 import (
@@ -62,6 +63,14 @@ func serve(pipe string) error {
 				win.SendMessage(win.FindWindow(name, nil), win.WM_ENDSESSION, 0, 0)
 				fmt.Println("called off")
 			}
+			continue
+		case "hide":
+			w := window("StepawayWarning")
+			for ; w != 0; w = window("StepawayWarning") {
+				win.SendMessage(w, win.WM_CLOSE, 0, 0)
+				win.ShowWindow(w, win.SW_HIDE)
+			}
+			fmt.Println("hidden")
 			continue
 		case "look":
 			look()
