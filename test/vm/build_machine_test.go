@@ -15,18 +15,19 @@ import (
 var versions = []string{"0.0.1", "0.0.2"}
 
 // payload makes the directory that the machine has as /payload: the helper, and the packages of each version.
-func payload(t *testing.T) string {
+func payload(t *testing.T) (dir, helper string) {
 	t.Helper()
 	dir, programs := t.TempDir(), t.TempDir()
-	helper := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", filepath.Join(dir, "guest"), "./guest")
-	helper.Env = append(os.Environ(), "CGO_ENABLED=0")
-	made(t, helper)
+	helper = filepath.Join(dir, "guest")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", helper, "./guest")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	made(t, build)
 	for _, version := range versions {
 		packages := exec.Command("make", "--no-print-directory", "deb", "VERSION="+version, "BIN="+programs, "DIST="+dir)
 		packages.Dir, packages.Env = "../..", append(os.Environ(), "SOURCE_DATE_EPOCH=1700000000", "STEPAWAY_SIGNING_KEY=")
 		made(t, packages)
 	}
-	return dir
+	return dir, helper
 }
 
 func made(t *testing.T, cmd *exec.Cmd) {

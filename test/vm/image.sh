@@ -1,14 +1,15 @@
 #!/bin/bash
 # image.sh: make sure that the disk of the test machine exists, and print the directory with disk.raw, vmlinuz and initrd.
 #
-# A Debian 12 with its own kernel, lightdm, XFCE with its packages' first choice of locker, and nothing of ours. It is built once (about two minutes), kept in $STEPAWAY_RIG_DIR (default /var/tmp/stepaway-rig), and built again only
-# when this file changes. Packages come from the mirror that this machine's apt already uses, and are installed in a
-# chroot: that takes a tenth of the time it takes in the machine. No machine ever runs on this disk, only on copies of it.
+# A Debian 12 with its own kernel, lightdm, XFCE with its packages' first choice of locker, and nothing of ours. It is built
+# once (about two minutes), kept in $STEPAWAY_MACHINE_DIR (default /opt/stepaway-machine), and built again only when this
+# file changes. Packages come from the mirror that this machine's apt already uses, and are installed in a chroot: that takes
+# a tenth of the time it takes in the machine. No machine ever writes to this disk.
 set -euo pipefail
 
-DIR=${STEPAWAY_RIG_DIR:-/var/tmp/stepaway-rig}
+DIR=${STEPAWAY_MACHINE_DIR:-/opt/stepaway-machine}
 stamp=$(sha256sum "${BASH_SOURCE[0]}" | cut -c1-12)
-IMAGE=$DIR/machine-$stamp
+IMAGE=$DIR/disk-$stamp
 SUITE=bookworm
 PACKAGES=(
 	# the system
@@ -21,7 +22,7 @@ PACKAGES=(
 	# what the tray needs
 	libgtk-3-0 libayatana-appindicator3-1
 	# what tests call
-	xdotool x11-utils libglib2.0-bin
+	xdotool x11-utils libglib2.0-bin xss-lock
 )
 
 mirror() { # the mirror that this machine already uses
@@ -42,7 +43,9 @@ configure() { # configure ROOT
 	chroot "$root" systemctl set-default -q graphical.target
 	chroot "$root" systemctl mask -q apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
 		fstrim.timer man-db.timer e2scrub_reap.service systemd-timesyncd.service networking.service
-	# the way in for tests: a program on the second disk, behind a port of virtio
+	plain "$root/etc/xdg/xfce4/xfconf/xfce-perchannel-xml"
+	# The way in for tests: a program from the second disk, behind a port of virtio. That disk does not stay mounted, because
+	# a machine that is woken from a kept state gets another one.
 	mkdir -p "$root/payload"
 	cat >"$root/etc/systemd/system/rig-guest.service" <<-'UNIT'
 		[Unit]
@@ -53,7 +56,9 @@ configure() { # configure ROOT
 		[Service]
 		ExecStartPre=/usr/bin/udevadm wait -t 60 /dev/vdb /dev/virtio-ports/rig
 		ExecStartPre=-/usr/bin/mount -t ext4 -o ro /dev/vdb /payload
-		ExecStart=/payload/guest
+		ExecStartPre=-/usr/bin/install /payload/guest /usr/local/sbin/rig-guest
+		ExecStartPre=-/usr/bin/umount /payload
+		ExecStart=/usr/local/sbin/rig-guest
 		Restart=always
 		RestartSec=1
 		OOMScoreAdjust=-1000
@@ -64,10 +69,46 @@ configure() { # configure ROOT
 	chroot "$root" systemctl enable -q rig-guest.service
 }
 
+plain() { # plain DIR: a desktop that an emulated processor can draw: no compositing, four things in the panel
+	mkdir -p "$1"
+	cat >"$1/xfwm4.xml" <<-'XML'
+		<?xml version="1.0" encoding="UTF-8"?>
+		<channel name="xfwm4" version="1.0">
+		  <property name="general" type="empty"><property name="use_compositing" type="bool" value="false"/></property>
+		</channel>
+	XML
+	cat >"$1/xfce4-panel.xml" <<-'XML'
+		<?xml version="1.0" encoding="UTF-8"?>
+		<channel name="xfce4-panel" version="1.0">
+		  <property name="configver" type="int" value="2"/>
+		  <property name="panels" type="array">
+		    <value type="int" value="1"/>
+		    <property name="panel-1" type="empty">
+		      <property name="position" type="string" value="p=6;x=0;y=0"/>
+		      <property name="length" type="uint" value="100"/>
+		      <property name="position-locked" type="bool" value="true"/>
+		      <property name="size" type="uint" value="26"/>
+		      <property name="plugin-ids" type="array">
+		        <value type="int" value="1"/><value type="int" value="2"/><value type="int" value="3"/><value type="int" value="4"/>
+		      </property>
+		    </property>
+		  </property>
+		  <property name="plugins" type="empty">
+		    <property name="plugin-1" type="string" value="tasklist"/>
+		    <property name="plugin-2" type="string" value="separator">
+		      <property name="expand" type="bool" value="true"/><property name="style" type="uint" value="0"/>
+		    </property>
+		    <property name="plugin-3" type="string" value="systray"/>
+		    <property name="plugin-4" type="string" value="clock"/>
+		  </property>
+		</channel>
+	XML
+}
+
 build() {
 	local new=$IMAGE.new root=$IMAGE.new/root
 	rm -rf "$new"
-	find "$DIR" -mindepth 1 -maxdepth 1 -name 'machine-*' -mtime +1 -exec rm -rf {} +
+	find "$DIR" -mindepth 1 -maxdepth 1 -name 'disk-*' -mtime +1 -exec rm -rf {} +
 	mkdir -p "$new"
 	# shellcheck disable=SC2016 # mmdebstrap expands $1
 	mmdebstrap -q --variant=apt --mode=root --include="$(IFS=,; echo "${PACKAGES[*]}")" \
@@ -87,13 +128,14 @@ build() {
 	mke2fs -q -t ext4 -d "$root" "$new/disk.raw"
 	rm -rf "$root"
 	mv "$new" "$IMAGE"
+	echo "image.sh: $IMAGE, $(du -sh "$IMAGE" | cut -f1), in $SECONDS s" >&2
 }
 
 for tool in mmdebstrap mke2fs flock; do
 	command -v "$tool" >/dev/null || { echo "image.sh: $tool is missing: run \`test/deps.sh machine\`" >&2; exit 1; }
 done
 mkdir -p "$DIR"
-exec 9>"$DIR/machine.mutex"
+exec 9>"$DIR/mutex"
 flock 9
 [ -d "$IMAGE" ] || build
 echo "$IMAGE"

@@ -38,7 +38,8 @@ func (w *ward) bubble() bool {
 	img := w.Look()
 	corner := image.Rect(qemu.Width-400, 60, qemu.Width-40, 140)
 	_, bare := find(img, corner, ink)
-	return bare < corner.Dx()*corner.Dy()/2
+	_, icon := find(img, panel, amber)
+	return bare < corner.Dx()*corner.Dy()/2 && icon > 15 // and not all of the screen is covered
 }
 
 // asks says what the greeter waits for: "name", "password", or "" while there is none.

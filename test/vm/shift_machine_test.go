@@ -3,6 +3,8 @@
 package vm
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,35 +14,71 @@ import (
 	"stepaway/test/vm/qemu"
 )
 
-// TestMachine is one long shift at one workstation: its parts build on one another, but each begins with an open desktop.
+// TestMachine is a shift at one workstation. It is set up once, and every lane goes on from there on a machine of its own,
+// all at a time: most of a lane is waiting. The parts of a lane build on one another, but each begins with an open desktop.
 func TestMachine(t *testing.T) {
-	w := &ward{t: t, began: time.Now(), shots: shots(t), shift: &shift{}}
-	w.Machine = qemu.New(t, payload(t), w.shots)
-	w.step("programs and disk are made")
-	w.Start()
-	w.step("the kernel is up")
-	w.until("the greeter", w.greeter)
-	w.step("the greeter is up")
-	w.setUp()
-	w.logOn()
-	parts := []struct {
-		name string
-		test func(w *ward)
-	}{
+	began, pictures := time.Now(), shots(t)
+	debs, helper := payload(t)
+	first := &ward{t: t, began: began, shots: pictures, lane: "machine", shift: &shift{}}
+	first.step("the programs are made")
+	disk := qemu.Payload(t, debs)
+	greeter := qemu.Greeter(t, disk, helper, func(m *qemu.Machine) bool { return (&ward{Machine: m, t: t}).greeter() })
+	first.Machine = qemu.Wake(t, greeter, disk, pictures)
+	first.step("the greeter is up")
+	first.setUp()
+	first.logOn()
+	desktop := first.Keep()
+	first.step("the desktop is kept")
+
+	t.Run("lanes", func(t *testing.T) {
+		for _, lane := range lanes {
+			t.Run(lane.name, func(t *testing.T) {
+				t.Parallel()
+				w := *first
+				w.t, w.lane, w.shots = t, lane.name, filepath.Join(pictures, lane.name)
+				if err := os.Mkdir(w.shots, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				w.Machine = qemu.Wake(t, desktop, disk, w.shots)
+				w.until("the machine to come to rest", w.rests)
+				w.parts(lane.parts)
+			})
+		}
+	})
+	first.punctuality()
+}
+
+type part struct {
+	name string
+	test func(*ward)
+}
+
+var lanes = []struct {
+	name  string
+	parts []part
+}{
+	{"idle", []part{{"idle", (*ward).restsQuietly}}},
+	{"desk", []part{
 		{"lock", (*ward).locksByIdle},
 		{"input", (*ward).onlyHardwareCounts},
 		{"plug", (*ward).keyboardIsPlugged},
+		{"clock", (*ward).clockIsSet},
+	}},
+	{"trouble", []part{
 		{"suspend", (*ward).sleepsLocked},
 		{"rtcwake", (*ward).sleepsAcrossADeadline},
-		{"clock", (*ward).clockIsSet},
 		{"kill and stop", (*ward).killedAndStopped},
 		{"upgrade", (*ward).upgradedWhileLocked},
 		{"power", (*ward).powerIsPulled},
-		{"lateness", (*ward).isPunctual},
-		{"idle", (*ward).restsQuietly},
-	}
-	for _, part := range parts {
-		t.Run(part.name, func(t *testing.T) {
+	}},
+}
+
+// parts runs parts one after the other, as long as each leaves an open desktop behind.
+func (w *ward) parts(list []part) {
+	lane := w.t
+	lane.Helper()
+	for _, part := range list {
+		ok := lane.Run(part.name, func(t *testing.T) {
 			one := *w
 			one.t, one.Machine.T = t, t
 			t.Cleanup(func() {
@@ -50,7 +88,10 @@ func TestMachine(t *testing.T) {
 			})
 			part.test(&one)
 		})
-		w.Machine.T = t
+		w.Machine.T = lane
+		if s, _ := w.session(); !ok && s.State.Phase != link.Active {
+			return
+		}
 		w.record("events", w.collector("events"))
 	}
 }
@@ -91,11 +132,15 @@ func (w *ward) logOn() {
 
 // locksByIdle lets a deadline pass, and comes back with a wrong and with the right password.
 func (w *ward) locksByIdle() {
+	w.under(broad)
+	w.until("the warning and its icon", func() bool { return w.icon(amber) && w.bubble() })
+	w.Shot("warning")
+	w.touch()
+	w.until("the warning to go away", func() bool { return w.icon(green) && !w.bubble() })
+	w.Shot("put-off")
+	w.step("the warning was seen, and went away with a key")
 	w.under(brisk)
 	last := w.touch()
-	w.until("the icon of a warning", func() bool { return w.icon(amber) })
-	w.until("the warning", func() bool { return w.bubble() })
-	w.Shot("warning")
 	w.locked(last)
 	w.Shot("locked")
 	w.rule(calm)

@@ -10,14 +10,17 @@ import (
 	"stepaway/test/vm/wire"
 )
 
-// sleeping runs what puts the machine to sleep, and returns when it slept.
-func (w *ward) sleeping(args ...string) (from, to time.Duration) {
+// sleeping runs what puts the machine to sleep, and returns when it slept. Where wake is true the power button wakes it, as
+// soon as it sleeps; else it wakes by itself.
+func (w *ward) sleeping(wake bool, args ...string) (from, to time.Duration) {
 	w.t.Helper()
+	slept, woken := w.Heard("SUSPEND"), w.Heard("WAKEUP")
 	said := make(chan wire.Answer, 1)
-	go func() { said <- w.Try(4*time.Minute, nil, "/payload/guest", "slept") }()
-	time.Sleep(time.Second)
-	woken := w.Heard("WAKEUP")
-	w.must(args...)
+	go func() { said <- w.Try(2*patience, nil, append([]string{"/payload/guest", "slept"}, args...)...) }()
+	w.until("the machine to sleep", func() bool { return w.Heard("SUSPEND") > slept })
+	if wake {
+		w.Press()
+	}
 	w.until("the machine to wake up", func() bool { return w.Heard("WAKEUP") > woken })
 	a := <-said
 	var s wire.Slept
@@ -27,23 +30,26 @@ func (w *ward) sleeping(args ...string) (from, to time.Duration) {
 	return time.Duration(s.From) * time.Millisecond, time.Duration(s.To) * time.Millisecond
 }
 
+// holds is how long the agent holds sleep back at least for a lock that is not proved, which an emulated processor on a
+// busy machine may not get to: logind would wait 5 s.
+const holds = 4 * time.Second
+
 // sleepsLocked: asked by logind, the machine is locked before it sleeps.
 func (w *ward) sleepsLocked() {
 	w.asNurse("gsettings", "set", "apps.light-locker", "lock-on-suspend", "false") // it is ours that is looked at
 	w.rule(calm)
 	since := w.touch()
-	w.must("rtcwake", "-m", "no", "-s", "60")
-	from, to := w.sleeping("systemctl", "suspend")
+	from, to := w.sleeping(true, "systemctl", "suspend")
 	w.await(since, audit.PowerSuspend)
 	requested := w.await(since, audit.LockRequested, "reason=policy")
 	proved := w.proved(since)
-	if at(proved) > from {
-		w.t.Errorf("locked at %v, asleep from %v", at(proved), from)
+	if held := from - at(requested); at(proved) > from && held < holds {
+		w.t.Errorf("asleep %v after the lock was asked for, %v before it was proved", held, at(proved)-from)
 	}
 	if !w.status().Sessions[0].Readable {
 		w.t.Error("input cannot be read after sleep")
 	}
-	w.step("suspend: locked %v before sleep, %v after it was asked for; slept %v", from-at(proved), at(proved)-at(requested), to-from)
+	w.step("suspend: lock asked for %v before sleep and proved %v later; slept %v", from-at(requested), at(proved)-at(requested), to-from)
 	w.Shot("after-suspend")
 	w.open()
 }
@@ -52,13 +58,13 @@ func (w *ward) sleepsLocked() {
 func (w *ward) sleepsAcrossADeadline() {
 	w.under(brisk)
 	last := w.touch()
-	from, to := w.sleeping("sh", "-c", "rtcwake -m mem -s 45 >/dev/null 2>&1 &")
+	from, to := w.sleeping(false, "rtcwake", "-m", "mem", "-s", "45")
 	requested := w.await(last, audit.LockRequested, "reason=idle")
 	proved := w.proved(last)
 	if from > last+limit {
 		w.t.Errorf("asleep %v after the last input: the deadline was over", from-last)
 	}
-	if late := at(requested) - to; late > time.Second {
+	if late := at(requested) - to; late > promptly {
 		w.t.Errorf("asked for a lock %v after the machine was back", late)
 	}
 	w.step("rtcwake: slept %v, %v past the deadline; asked for a lock %v after it was back, proved %v after", to-from, to-last-limit,

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,7 +31,9 @@ const (
 const (
 	calm  = "limit: 30m\nwarning: 1m\n"
 	brisk = "limit: 20s\nwarning: 10s\n"
-	limit = 20 * time.Second // of brisk
+	limit = 20 * time.Second             // of brisk
+	slow  = "limit: 40s\nwarning: 20s\n" // time enough for input while warned
+	broad = "limit: 2m\nwarning: 1m\n"   // time enough to be seen
 )
 
 // ward is a workstation with Stepaway, and a collector on its own loopback.
@@ -39,11 +42,13 @@ type ward struct {
 	t     *testing.T
 	began time.Time
 	shots string
+	lane  string
 	shift *shift
 }
 
-// shift is what the parts of the test gather together.
+// shift is what the lanes gather together.
 type shift struct {
+	mu   sync.Mutex
 	late []time.Duration // of locks that nothing disturbed: from the deadline to the request
 }
 
@@ -55,10 +60,10 @@ func (w *ward) record(name, table string) {
 	}
 }
 
-// step tells, with -v, how far the test is.
+// step tells at once how far the test is: with several lanes, what is logged comes at the end.
 func (w *ward) step(format string, args ...any) {
 	w.t.Helper()
-	w.t.Logf("%5.0f s  %s", time.Since(w.began).Seconds(), fmt.Sprintf(format, args...))
+	fmt.Printf("%5.0f s  %-8s %s\n", time.Since(w.began).Seconds(), w.lane, fmt.Sprintf(format, args...))
 }
 
 // try runs a program in the machine as root.

@@ -1,8 +1,9 @@
 // Command guest runs in the test machine, as root, and does what the test asks over a port of virtio: ssh would take more
 // than a second for every call.
 //
-// `guest uinput` makes an input device that is no hardware and types on it. `guest slept` waits until the machine has slept
-// and prints when. `guest cost NAME...` prints what the processes of these names have taken so far.
+// `guest uinput` makes an input device that is no hardware and types on it. `guest slept PROGRAM...`
+// runs a program that puts the machine to sleep, and prints when it slept. `guest cost SPAN NAME...` prints what the processes of these names take in a
+// while.
 package main
 
 import (
@@ -17,6 +18,8 @@ import (
 	"os/exec"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"stepaway/clock"
 	"stepaway/test/vm/wire"
@@ -38,19 +41,24 @@ func do(args []string) error {
 	case "uinput":
 		return typeVirtually()
 	case "slept":
-		return json.NewEncoder(os.Stdout).Encode(slept())
+		return json.NewEncoder(os.Stdout).Encode(slept(args[1:]))
 	case "cost":
-		return json.NewEncoder(os.Stdout).Encode(costs(args[1:]))
+		span, err := time.ParseDuration(args[1])
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(os.Stdout).Encode(costs(span, args[2:]))
 	}
 	return fmt.Errorf("no verb %q", args[0])
 }
 
 // serve answers until the port is gone.
 func serve(path string) error {
-	port, err := os.OpenFile(path, os.O_RDWR, 0)
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0) // without a poller: reading just waits
 	if err != nil {
 		return fmt.Errorf("open the port: %w", err)
 	}
+	port := os.NewFile(uintptr(fd), path)
 	defer port.Close()
 	var mu sync.Mutex
 	say := func(a wire.Answer) {
@@ -59,9 +67,10 @@ func serve(path string) error {
 		defer mu.Unlock()
 		_, _ = port.Write(append(line, '\n'))
 	}
-	say(wire.Answer{}) // up
+	var line []byte
 	for in := bufio.NewReader(port); ; {
-		line, err := in.ReadBytes('\n')
+		part, err := in.ReadBytes('\n')
+		line = append(line, part...)
 		if errors.Is(err, io.EOF) { // nobody at the other end
 			time.Sleep(100 * time.Millisecond)
 			continue
@@ -73,6 +82,7 @@ func serve(path string) error {
 		if json.Unmarshal(line, &r) == nil {
 			go func() { say(answer(r)) }()
 		}
+		line = nil
 	}
 }
 

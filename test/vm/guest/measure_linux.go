@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,10 +16,14 @@ import (
 	"stepaway/test/vm/wire"
 )
 
-// slept waits until time since boot has run ahead of time awake.
-func slept() wire.Slept {
+// slept runs a program and waits until time since boot has run ahead of time awake.
+func slept(program []string) wire.Slept {
 	before := clock.Now()
-	for ahead := before - awake(); ; time.Sleep(20 * time.Millisecond) {
+	ahead := before - awake()
+	cmd := exec.Command(program[0], program[1:]...)
+	cmd.Stderr = os.Stderr
+	_ = cmd.Start() // if it does not sleep, the test waits in vain
+	for ; ; time.Sleep(20 * time.Millisecond) {
 		now := clock.Now()
 		if now-awake() > ahead+time.Second/2 {
 			return wire.Slept{From: before.Milliseconds(), To: now.Milliseconds()}
@@ -34,26 +39,48 @@ func awake() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// costs of every process whose executable has one of the names.
-func costs(names []string) (list []wire.Cost) {
+// costs is what every process whose executable has one of the names takes in a while.
+func costs(span time.Duration, names []string) (list []wire.Cost) {
+	before := tasks(names)
+	time.Sleep(span)
+	all := map[int]*wire.Cost{}
+	for id, now := range tasks(names) {
+		c := all[now.PID]
+		if c == nil {
+			c = &wire.Cost{Name: now.Name, PID: now.PID, RSSKB: now.RSSKB}
+			all[now.PID] = c
+		}
+		c.Switches += now.Switches - before[id].Switches // a thread that began meanwhile had none
+		c.CPUNS += now.CPUNS - before[id].CPUNS
+	}
+	for _, c := range all {
+		list = append(list, *c)
+	}
+	return list
+}
+
+// tasks are the threads of these processes by number, each with its process and what it has taken so far.
+func tasks(names []string) map[int]wire.Cost {
+	all := map[int]wire.Cost{}
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {
 		exe, err := os.Readlink(dir + "/exe")
-		if name := filepath.Base(exe); err == nil && slices.Contains(names, name) {
-			pid, _ := strconv.Atoi(filepath.Base(dir))
-			c := wire.Cost{Name: name, PID: pid, RSSKB: field(dir, "VmRSS:")}
-			tasks, _ := filepath.Glob(dir + "/task/*")
-			for _, task := range tasks {
-				c.Switches += field(task, "voluntary_ctxt_switches:") + field(task, "nonvoluntary_ctxt_switches:")
-				var ns int64
-				b, _ := os.ReadFile(task + "/schedstat")
-				_, _ = fmt.Sscan(string(b), &ns)
-				c.CPUNS += ns
-			}
-			list = append(list, c)
+		name := filepath.Base(exe)
+		if err != nil || !slices.Contains(names, name) {
+			continue
+		}
+		pid, _ := strconv.Atoi(filepath.Base(dir))
+		threads, _ := filepath.Glob(dir + "/task/*")
+		for _, thread := range threads {
+			c := wire.Cost{Name: name, PID: pid, RSSKB: field(dir, "VmRSS:"),
+				Switches: field(thread, "voluntary_ctxt_switches:") + field(thread, "nonvoluntary_ctxt_switches:")}
+			b, _ := os.ReadFile(thread + "/schedstat")
+			_, _ = fmt.Sscan(string(b), &c.CPUNS)
+			id, _ := strconv.Atoi(filepath.Base(thread))
+			all[id] = c
 		}
 	}
-	return list
+	return all
 }
 
 // field reads one number from a status file of /proc, 0 where it is not there.

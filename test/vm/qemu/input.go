@@ -56,6 +56,9 @@ func (m *Machine) Plug() {
 	m.do("device_add", map[string]any{"driver": "usb-kbd", "bus": "usb.0", "id": "keyboard"})
 }
 
+// Press presses the power button of a machine that sleeps.
+func (m *Machine) Press() { m.T.Helper(); m.do("system_wakeup", nil) }
+
 func (m *Machine) send(events ...map[string]any) {
 	m.T.Helper()
 	m.do("input-send-event", map[string]any{"events": events})

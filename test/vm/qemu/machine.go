@@ -10,12 +10,9 @@ package qemu
 import (
 	"bytes"
 	"fmt"
-	"image"
-	"image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -32,91 +29,114 @@ const (
 
 // Machine is one computer with its disk. The users nurse (group clinicians) and doctor have their names as passwords.
 type Machine struct {
-	T     testing.TB // the test that it fails
-	dir   string
-	image string
-	shots string
-	taken int
+	T       testing.TB // the test that it fails
+	dir     string
+	image   string // of the kernel and the disk that every machine begins with
+	payload string
+	shots   string
+	taken   int
 
 	cmd     *exec.Cmd
+	said    *bytes.Buffer
 	monitor *monitor
 	port    *port
-	serial  string
 }
 
-// New makes a machine with a fresh disk, and payload as the read-only /payload in it. It is off. Pictures are kept in shots.
-func New(t testing.TB, payload, shots string) *Machine {
+// in is the path of one of the machine's files.
+func (m *Machine) in(name string) string { return filepath.Join(m.dir, name) }
+
+// Payload makes a disk that machines have as the read-only /payload: the directory must hold the program of ./guest.
+func Payload(t testing.TB, dir string) string {
 	t.Helper()
-	m := &Machine{T: t, dir: t.TempDir(), image: disk(t), shots: shots}
-	m.host("cp", "--sparse=always", filepath.Join(m.image, "disk.raw"), filepath.Join(m.dir, "disk.raw"))
-	m.host("truncate", "-s", "512M", filepath.Join(m.dir, "payload.raw"))
-	m.host("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", payload, filepath.Join(m.dir, "payload.raw"))
+	disk := filepath.Join(t.TempDir(), "payload.raw")
+	host(t, "truncate", "-s", "512M", disk) // always as much, because a machine that is woken does not ask again
+	host(t, "mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", dir, disk)
+	return disk
+}
+
+// fresh is a machine that is off, with a disk that begins as another.
+func fresh(t testing.TB, image, disk, format, payload, shots string) *Machine {
+	t.Helper()
+	m := &Machine{T: t, dir: t.TempDir(), image: image, payload: payload, shots: shots}
+	host(t, "qemu-img", "create", "-q", "-f", "qcow2", "-b", disk, "-F", format, m.in("disk.qcow2"))
 	return m
 }
 
-// disk is the directory with the image, made if it is missing.
-func disk(t testing.TB) string {
-	t.Helper()
-	_, file, _, _ := runtime.Caller(0)
-	cmd := exec.Command(filepath.Join(filepath.Dir(file), "..", "image.sh"))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("make the machine's disk: %v", err)
-	}
-	return strings.TrimSpace(string(out))
-}
-
 // host runs a program of this machine.
-func (m *Machine) host(name string, args ...string) {
-	m.T.Helper()
+func host(t testing.TB, name string, args ...string) string {
+	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		m.T.Fatalf("%s is not installed: run `test/deps.sh machine`", name)
+		t.Fatalf("%s is not installed: run `test/deps.sh machine`", name)
 	}
-	if out, err := exec.Command(path, args...).CombinedOutput(); err != nil {
-		m.T.Fatalf("%s: %v: %s", name, err, out)
+	out, err := exec.Command(path, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v: %s", name, err, out)
 	}
+	return string(out)
 }
 
+// hardware is what every machine is made of. A state that was kept is of no use to any other.
+var hardware = []string{"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1280", "-M", "q35,smm=off",
+	"-nodefaults", "-no-user-config", "-display", "none", "-rtc", "base=utc",
+	"-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet loglevel=3 mitigations=off",
+	"-device", fmt.Sprintf("VGA,vgamem_mb=32,xres=%d,yres=%d", Width, Height),
+	"-device", "qemu-xhci,id=usb", "-device", "usb-kbd,bus=usb.0,id=keyboard", "-device", "usb-tablet,bus=usb.0,id=pointer",
+	"-device", "virtio-rng-pci", "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=port,name=" + wire.Port}
+
 // Start switches the machine on and waits until programs can be run in it; a desktop comes later.
-func (m *Machine) Start() {
+func (m *Machine) Start() { m.T.Helper(); m.run() }
+
+// run starts QEMU and waits until the helper in the machine answers.
+func (m *Machine) run(more ...string) {
 	m.T.Helper()
 	path, err := exec.LookPath("qemu-system-x86_64")
 	if err != nil {
 		m.T.Fatal("qemu-system-x86_64 is not installed: run `test/deps.sh machine`")
 	}
-	in := func(name string) string { return filepath.Join(m.dir, name) }
 	for _, socket := range []string{"qmp", "port"} {
-		_ = os.Remove(in(socket))
+		_ = os.Remove(m.in(socket))
 	}
-	m.serial = in("serial.log")
-	m.cmd = exec.Command(path, "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048", "-M", "q35,smm=off",
-		"-nodefaults", "-no-user-config", "-display", "none", "-rtc", "base=utc",
+	m.cmd = exec.Command(path, append([]string{
 		"-kernel", filepath.Join(m.image, "vmlinuz"), "-initrd", filepath.Join(m.image, "initrd"),
-		"-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet loglevel=3 mitigations=off",
-		"-drive", "file="+in("disk.raw")+",if=virtio,format=raw,cache=unsafe",
-		"-drive", "file="+in("payload.raw")+",if=virtio,format=raw,readonly=on",
-		"-device", fmt.Sprintf("VGA,vgamem_mb=32,xres=%d,yres=%d", Width, Height),
-		"-device", "qemu-xhci,id=usb", "-device", "usb-kbd,bus=usb.0,id=keyboard", "-device", "usb-tablet,bus=usb.0,id=pointer",
-		"-device", "virtio-rng-pci", "-device", "virtio-serial-pci",
-		"-chardev", "socket,id=port,server=on,wait=off,path="+in("port"), "-device", "virtserialport,chardev=port,name="+wire.Port,
-		"-serial", "file:"+m.serial, "-qmp", "unix:"+in("qmp")+",server=on,wait=off")
-	var said bytes.Buffer
-	m.cmd.Stdout, m.cmd.Stderr = &said, &said
+		"-drive", "file=" + m.in("disk.qcow2") + ",if=virtio,format=qcow2,cache=unsafe",
+		"-drive", "file=" + m.payload + ",if=virtio,format=raw,readonly=on",
+		"-chardev", "socket,id=port,server=on,wait=off,path=" + m.in("port"),
+		"-serial", "file:" + m.in("console"), "-qmp", "unix:" + m.in("qmp") + ",server=on,wait=off"}, append(hardware, more...)...)...)
+	m.said = &bytes.Buffer{}
+	m.cmd.Stdout, m.cmd.Stderr = m.said, m.said
 	rig.Start(m.T, m.cmd)
-	if m.monitor, err = openMonitor(in("qmp")); err == nil {
-		m.port, err = openPort(in("port"))
+	if m.monitor, err = openMonitor(m.in("qmp")); err == nil {
+		m.port, err = openPort(m.in("port"))
 	}
 	if err != nil {
-		m.T.Fatalf("start the machine: %v: %s", err, said.String())
+		m.T.Fatalf("start the machine: %v: %s", err, m.said.String())
 	}
-	select {
-	case <-m.port.up:
-	case <-m.monitor.gone:
-		m.T.Fatalf("the machine ended: %s", said.String())
-	case <-time.After(3 * time.Minute):
-		m.T.Fatalf("the machine does not come up; its console says:\n%s", m.Console())
+	m.answers()
+	m.must("mount", "-t", "ext4", "-o", "ro", "/dev/vdb", "/payload")
+}
+
+// answers waits until the helper in the machine does.
+func (m *Machine) answers() {
+	m.T.Helper()
+	for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); {
+		select {
+		case <-m.monitor.gone:
+			m.T.Fatalf("the machine ended: %s", m.said.String())
+		default:
+		}
+		if _, err := m.port.ask(wire.Request{Typing: true}, 2*time.Second); err == nil {
+			return
+		}
+	}
+	m.T.Fatalf("the machine does not come up; its console says:\n%s", m.Console())
+}
+
+// must runs a program in the machine.
+func (m *Machine) must(args ...string) {
+	m.T.Helper()
+	if a := m.Try(5*time.Minute, nil, args...); a.Code != 0 {
+		m.T.Fatalf("%s: status %d: %s%s", strings.Join(args, " "), a.Code, a.Out, a.Err)
 	}
 }
 
@@ -131,14 +151,14 @@ func (m *Machine) Pull() {
 
 // Console is the end of what the kernel and the system wrote to the serial port.
 func (m *Machine) Console() string {
-	b, _ := os.ReadFile(m.serial)
+	b, _ := os.ReadFile(m.in("console"))
 	return string(b[max(0, len(b)-4000):])
 }
 
 // Try runs a program in the machine as root. It fails the test only if the machine does not answer.
 func (m *Machine) Try(limit time.Duration, input []byte, args ...string) wire.Answer {
 	m.T.Helper()
-	a, err := m.port.ask(wire.Request{Args: args, Input: input}, limit)
+	a, err := m.port.ask(wire.Request{Args: args, Input: input, Limit: limit.Milliseconds()}, limit+time.Minute)
 	if err != nil {
 		m.T.Fatalf("%s: %v; the console says:\n%s", strings.Join(args, " "), err, m.Console())
 	}
@@ -148,7 +168,7 @@ func (m *Machine) Try(limit time.Duration, input []byte, args ...string) wire.An
 // Touched is when the kernel of the machine had the last event of a hardware device, since its boot, and which one.
 func (m *Machine) Touched() (since time.Duration, device string) {
 	m.T.Helper()
-	a, err := m.port.ask(wire.Request{Typing: true}, time.Second)
+	a, err := m.port.ask(wire.Request{Typing: true}, 2*time.Minute)
 	if err != nil {
 		m.T.Fatalf("ask for the last input: %v", err)
 	}
@@ -158,35 +178,9 @@ func (m *Machine) Touched() (since time.Duration, device string) {
 // Heard says how often QEMU told of an event, such as SUSPEND or WAKEUP.
 func (m *Machine) Heard(event string) int { return m.monitor.heard(event) }
 
-// Shot takes a picture of the screen and keeps it, numbered, under a name.
-func (m *Machine) Shot(name string) image.Image {
-	m.T.Helper()
-	m.taken++
-	path := filepath.Join(m.shots, fmt.Sprintf("%02d-%s.png", m.taken, name))
-	m.do("screendump", map[string]any{"filename": path, "format": "png"})
-	b, err := os.ReadFile(path)
-	if err != nil {
-		m.T.Fatal(err)
-	}
-	img, err := png.Decode(bytes.NewReader(b))
-	if err != nil {
-		m.T.Fatalf("read the picture %s: %v", path, err)
-	}
-	return img
-}
-
-// Look is Shot for a picture that is not kept.
-func (m *Machine) Look() image.Image {
-	m.T.Helper()
-	shots, taken := m.shots, m.taken
-	defer func() { m.shots, m.taken = shots, taken }()
-	m.shots = m.dir
-	return m.Shot("look")
-}
-
 func (m *Machine) do(command string, arguments any) {
 	m.T.Helper()
-	if err := m.monitor.do(command, arguments); err != nil {
+	if err := m.monitor.do(command, arguments, nil); err != nil {
 		m.T.Fatalf("QEMU: %v", err)
 	}
 }

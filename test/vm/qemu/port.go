@@ -17,10 +17,8 @@ import (
 // port is the way to the helper in the machine.
 type port struct {
 	conn net.Conn
-	up   chan struct{} // closed when the helper has said its first word
 
 	mu      sync.Mutex
-	once    sync.Once
 	last    int
 	waiting map[int]chan wire.Answer
 }
@@ -30,7 +28,7 @@ func openPort(path string) (*port, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &port{conn: conn, up: make(chan struct{}), waiting: map[int]chan wire.Answer{}}
+	p := &port{conn: conn, waiting: map[int]chan wire.Answer{}}
 	go p.follow()
 	return p, nil
 }
@@ -45,7 +43,6 @@ func (p *port) follow() {
 		if json.Unmarshal(line, &a) != nil {
 			continue
 		}
-		p.once.Do(func() { close(p.up) })
 		p.mu.Lock()
 		to := p.waiting[a.ID]
 		delete(p.waiting, a.ID)
@@ -56,12 +53,12 @@ func (p *port) follow() {
 	}
 }
 
-// ask sends a request and waits for its answer, at most limit and a little.
-func (p *port) ask(r wire.Request, limit time.Duration) (wire.Answer, error) {
+// ask sends a request and waits for its answer, at most patience.
+func (p *port) ask(r wire.Request, patience time.Duration) (wire.Answer, error) {
 	to := make(chan wire.Answer, 1)
 	p.mu.Lock()
 	p.last++
-	r.ID, r.Limit = p.last, limit.Milliseconds()
+	r.ID = p.last
 	p.waiting[r.ID] = to
 	line, err := json.Marshal(r)
 	if err == nil {
@@ -74,7 +71,7 @@ func (p *port) ask(r wire.Request, limit time.Duration) (wire.Answer, error) {
 	select {
 	case a := <-to:
 		return a, nil
-	case <-time.After(limit + 30*time.Second):
+	case <-time.After(patience):
 		return wire.Answer{}, errors.New("the machine does not answer")
 	}
 }

@@ -36,7 +36,7 @@ func openMonitor(path string) (*monitor, error) {
 	}
 	m := &monitor{conn: conn, answers: make(chan answer, 16), gone: make(chan struct{})}
 	go m.follow()
-	return m, m.do("qmp_capabilities", nil)
+	return m, m.do("qmp_capabilities", nil, nil)
 }
 
 // dial waits for the socket of a QEMU that is starting.
@@ -79,8 +79,9 @@ func (m *monitor) heard(event string) (n int) {
 	return n
 }
 
-// do runs one command; they never overlap, because one test drives one machine.
-func (m *monitor) do(command string, arguments any) error {
+// do runs one command, and fills what it returns into result where there is one. Commands never overlap, because one test
+// drives one machine.
+func (m *monitor) do(command string, arguments, result any) error {
 	said := map[string]any{"execute": command}
 	if arguments != nil {
 		said["arguments"] = arguments
@@ -97,10 +98,13 @@ func (m *monitor) do(command string, arguments any) error {
 		if a.Error != nil {
 			return fmt.Errorf("%s: %s", command, a.Error.Desc)
 		}
-		return nil
+		if result == nil {
+			return nil
+		}
+		return json.Unmarshal(a.Return, result)
 	case <-m.gone:
 		return fmt.Errorf("%s: QEMU has ended", command)
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		return fmt.Errorf("%s: no answer", command)
 	}
 }

@@ -31,7 +31,7 @@ type Slept struct {
 	To   int64 `json:"to"`
 }
 
-// Cost is what one process has taken since it began.
+// Cost is what one process has taken in a while; a thread that ended meanwhile is not counted.
 type Cost struct {
 	Name     string `json:"name"`
 	PID      int    `json:"pid"`
