@@ -370,21 +370,17 @@ func TestTraySizes(t *testing.T) {
 	}
 }
 
-// TestTrayWithoutTaskBar: who is warned has no icon yet, and reads Spanish.
-func TestTrayWithoutTaskBar(t *testing.T) {
-	w := New(t)
-	w.Must(t, "reg", "add", `HKCU\Software\Wine\Explorer`, "/v", "Desktop", "/d", "bare", "/f") // only "shell" has one
-	w.Must(t, "reg", "add", `HKCU\Software\Wine\Explorer\Desktops`, "/v", "bare", "/d", "1024x768", "/f")
-	w.Restart(t)
-	t.Setenv("LC_ALL", "es_ES.UTF-8") // Wine's language
-	s := start(t, w)
+// TestTraySpanish: the warning speaks the language of the person's Windows.
+func TestTraySpanish(t *testing.T) {
+	t.Setenv("LC_ALL", "es_ES.UTF-8") // of which Wine makes the language of its Windows
+	s := start(t, desk(t, "", 96))
 	s.say(link.Warned, 200*time.Second)
-	_, c := s.seen("no-task-bar", "Esta pantalla se bloquea en 3:")
+	_, c := s.seen("spanish", "Esta pantalla se bloquea en 3:")
 	if !strings.Contains(c.text, "Para continuar, pulse una tecla") || c.label != "Continuar" {
 		t.Errorf("read %q and %q", c.text, c.label)
 	}
 	s.click(middle(c.button))
-	s.gone("no-task-bar")
+	s.gone("spanish")
 }
 
 // TestTrayMenu: the icon shows the state, and its menu the model of the tray; a click on Lock now asks for a lock.
