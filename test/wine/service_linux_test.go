@@ -24,7 +24,12 @@ const (
 // of a user in Wine.
 func workstation(t *testing.T) *Windows {
 	t.Helper()
-	w := New(t)
+	return stocked(t, New(t))
+}
+
+// stocked puts programs and somebody into a Windows.
+func stocked(t *testing.T, w *Windows) *Windows {
+	t.Helper()
 	dir := w.C("Program Files/Stepaway")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -204,7 +209,8 @@ func TestColdStart(t *testing.T) {
 	began := time.Now()
 	w.Must(t, "sc", "start", packaging.AgentService)
 	w.count(t, "lock.requested", 1)
-	t.Log("from the order to start the service to the request to lock:", w.when(t, "lock.requested").Sub(began).Round(time.Millisecond))
+	up, asked := w.when(t, "agent.start").Sub(began), w.when(t, "lock.requested").Sub(began)
+	t.Log("after the order to start the service: agent up", up.Round(time.Millisecond), "lock requested", asked.Round(time.Millisecond))
 }
 
 // when is the wall time of the last event of a type.
@@ -245,4 +251,25 @@ func TestOneSession(t *testing.T) {
 	}
 	w.Must(t, "taskkill", "/f", "/im", "stepaway-agent.exe")
 	rig.WaitFor(t, "the end of all", func() bool { return !strings.Contains(w.Must(t, "tasklist"), "stepaway-") })
+}
+
+// TestRoughUser: the service lives on when its user signs out, and gets another tray when the one before is stopped.
+func TestRoughUser(t *testing.T) {
+	t.Parallel() // it mostly waits
+	w := workstation(t)
+	rough := Build(t, "stepaway/test/wine/rough")
+	w.Must(t, agent, "install")
+	var run string
+	w.shows(t, "a tray", func(s link.SessionStatus, st link.Status) bool { run = st.Run; return s.Tray && st.Courier != nil })
+	w.Must(t, "taskkill", "/f", "/im", "stepaway-tray.exe")
+	w.count(t, "tray.lost", 1)
+	w.count(t, "tray.restored", 1)
+	w.Must(t, rough, "suspend", "stepaway-tray.exe")
+	time.Sleep(3 * link.BeatEvery) // until its silence is a loss
+	w.count(t, "tray.lost", 2)
+	w.count(t, "tray.restored", 2)
+
+	w.Must(t, rough, "signout")
+	rig.WaitFor(t, "the end of the user's programs", func() bool { return !strings.Contains(w.Must(t, "tasklist"), "notepad") })
+	w.shows(t, "the same agent", func(_ link.SessionStatus, st link.Status) bool { return st.Run == run })
 }
