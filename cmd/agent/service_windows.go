@@ -27,7 +27,8 @@ func runService(_ context.Context, args []string) error {
 	if _, err := cmdline.Parse(f, args); err != nil {
 		return err
 	}
-	log := serviceLog()
+	log, flush := serviceLog()
+	defer flush()
 	return scm.Run(packaging.AgentService, func(ctx context.Context, ready func()) error {
 		err := r.serve(ctx, log, ready)
 		if err != nil {
@@ -55,11 +56,12 @@ func (r *runFlags) serve(ctx context.Context, log *slog.Logger, ready func()) er
 	return a.run(ctx)
 }
 
-// serviceLog is the event log; without it, standard error, which a service manager throws away.
-func serviceLog() *slog.Logger {
+// serviceLog is the event log; without it, standard error, which a service manager throws away. flush writes what was logged
+// last.
+func serviceLog() (log *slog.Logger, flush func()) {
 	events, err := journal.Open(packaging.EventSource)
 	if err != nil {
-		return newLog(os.Stderr)
+		return newLog(os.Stderr), func() {}
 	}
-	return slog.New(journal.EventHandler{Log: events})
+	return slog.New(journal.EventHandler{Log: events}), events.Flush
 }

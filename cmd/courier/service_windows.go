@@ -20,6 +20,7 @@ func runService(_ context.Context, args []string) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil)) // which a service manager throws away
 	if events, err := journal.Open(packaging.EventSource); err == nil {
 		log = slog.New(journal.EventHandler{Log: events})
+		defer events.Flush()
 	}
 	return scm.Run(packaging.CourierService, func(ctx context.Context, ready func()) error {
 		r := at(log)
