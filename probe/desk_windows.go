@@ -12,17 +12,23 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// do does what is asked, and returns how many windows were asked to close.
-func do(a asked) (n int, err error) {
+// do does what is asked, and returns how many windows were asked to close. The clipboard is emptied once at a time: a program that
+// has it and does not answer (WM_DESTROYCLIPBOARD) keeps whoever empties it waiting.
+func do(a asked, clipboard chan struct{}) (n int, err error) {
 	runtime.LockOSThread() // the clipboard is opened by a thread
 	defer runtime.UnlockOSThread()
 	switch {
 	case a.Lock:
 		return 0, lockWorkStation()
-	case a.Clipboard:
+	case !a.Clipboard:
+		return closeWindows(a.Close)
+	}
+	select {
+	case clipboard <- struct{}{}:
+		defer func() { <-clipboard }()
 		return 0, clearClipboard()
 	default:
-		return closeWindows(a.Close)
+		return 0, windows.ERROR_BUSY
 	}
 }
 

@@ -16,6 +16,7 @@ const (
 	again     = time.Second      // after which a probe that ended is started anew, at first and at most
 	againMost = 30 * time.Second // also how long one lives that is not taken for hasty
 	endWithin = 5 * time.Second  // for what an ended process held open
+	firstWord = 30 * time.Second // that a probe has to start on a busy machine
 )
 
 var errSilent = errors.New("silent")
@@ -84,7 +85,7 @@ func (f *follower) once(ctx context.Context) error {
 func (f *follower) attend(ctx context.Context, l *live) error {
 	beat := time.NewTicker(f.p.o.Beat)
 	defer beat.Stop()
-	for missed := 0; ; {
+	for missed := -int(firstWord / f.p.o.Beat); ; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -52,9 +52,9 @@ func (s *speaker) say(h heard) error {
 	return nil
 }
 
-// obey does what is asked, side by side: a clipboard that another program holds must not hold up a lock.
+// obey does what is asked, side by side: what a program of the user holds up, as it can the clipboard, must not hold up a lock.
 func obey(in io.Reader, s *speaker) error {
-	slots := make(chan struct{}, 8)
+	clipboard := make(chan struct{}, 1)
 	for {
 		a, err := readAsked(in)
 		if err != nil {
@@ -63,10 +63,8 @@ func obey(in io.Reader, s *speaker) error {
 		if a.ID == 0 {
 			return fmt.Errorf("listen to the service: %w: a request without a number", errFrame)
 		}
-		slots <- struct{}{}
 		go func() {
-			defer func() { <-slots }()
-			n, err := do(a)
+			n, err := do(a, clipboard)
 			// Who cannot be answered is gone, and obey hears of it.
 			_ = s.say(heard{Answer: &answer{ID: a.ID, OK: err == nil, Errno: errno(err), N: n}})
 		}()

@@ -151,7 +151,9 @@ func (d *desktops) words(si *windows.StartupInfoEx, args []string) (program, lin
 		}
 	}
 	block := append(words[2], 0)
-	si.Desktop = &words[3][0]
+	if d.desktop != "" { // else that of this process
+		si.Desktop = &words[3][0]
+	}
 	return &words[0][0], &words[1][0], &block[0], nil
 }
 
