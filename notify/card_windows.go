@@ -106,13 +106,6 @@ func setText(w win.HWND, text string) {
 	}
 }
 
-// announce tells screen readers of the card with the button.
-func (c *cardWindow) announce() {
-	if c.button != 0 {
-		win.NotifyWinEvent(win.EVENT_SYSTEM_ALERT, c.window, win.OBJID_CLIENT, 0)
-	}
-}
-
 // serve is the window procedure of a card; done is false for what every window does.
 func (c *cardWindow) serve(message uint32, wParam uintptr) (result uintptr, done bool) {
 	switch message {

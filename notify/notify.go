@@ -1,5 +1,5 @@
 // Package notify shows the warning: as a notification of the desktop, as a banner on every monitor in the
-// last seconds, and as a line on a terminal.
+// last seconds, and as a line on a terminal; on Windows as a card of its own, with everything else dark at the end.
 //
 // Failure rules: nothing here decides anything. Who answers "continue" only hides the notification; a deadline
 // is moved by input that the enforcer sees elsewhere. A notification service that is missing, hangs or lies

@@ -102,12 +102,13 @@ type stage struct {
 	buttons  uintptr  // window procedure of buttons
 	found    []monitor
 
-	eyes   eyes
-	scenes []scene // on the screen
-	dims   []win.HWND
-	cards  map[win.HWND]*cardWindow
-	order  []*cardWindow
-	said   string // the last error
+	speaker speaker
+	eyes    eyes
+	scenes  []scene // on the screen
+	dims    []win.HWND
+	cards   map[win.HWND]*cardWindow
+	order   []*cardWindow
+	said    string // the last error
 }
 
 // className is the class of every window of a Screen.
@@ -130,8 +131,10 @@ func (st *stage) open() error {
 	st.listener, err = st.window(0, "Stepaway", win.WS_POPUP, image.Rectangle{})
 	if err != nil {
 		win.UnregisterClass(class)
+		return err
 	}
-	return err
+	st.speaker.begin()
+	return nil
 }
 
 // window makes a window that is not yet to be seen.
@@ -150,6 +153,7 @@ func (st *stage) window(extended uint32, name string, style uint32, at image.Rec
 
 func (st *stage) close() {
 	st.clear()
+	st.speaker.end()
 	win.DestroyWindow(st.listener)
 	win.UnregisterClass(st.class)
 }
@@ -249,6 +253,7 @@ func (st *stage) show(w wanted) error {
 			st.clear()
 			return err
 		}
+		defer st.speak()
 	}
 	for _, c := range st.order {
 		c.say(*m)
@@ -280,16 +285,23 @@ func (st *stage) set(scenes []scene, m Message) error {
 		st.order = append(st.order, c)
 	}
 	st.scenes = scenes
-	for _, c := range st.order {
-		c.announce()
-	}
 	return nil
+}
+
+// speak lets screen readers say the card with the button, once it is to be seen.
+func (st *stage) speak() {
+	for _, c := range st.order {
+		if c.button != 0 {
+			st.speaker.say(c.window)
+		}
+	}
 }
 
 // clear takes everything off the screen.
 func (st *stage) clear() {
 	for _, c := range st.order {
 		delete(st.cards, c.window)
+		st.speaker.forget(c.window)
 		win.DestroyWindow(c.window)
 	}
 	for _, w := range st.dims {
