@@ -255,4 +255,3 @@ func removeTray() error {
 	}
 	return nil
 }
-
