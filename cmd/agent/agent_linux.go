@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"net"
 	"os"
 	"os/user"
@@ -33,6 +34,11 @@ var promise = []string{
 
 // systemVerbs are the commands that only this system has: none.
 var systemVerbs []cmdline.Verb
+
+// systemFlags are the flags of run that only this system has: none.
+type systemFlags struct{}
+
+func (systemFlags) registerSystem(*flag.FlagSet) {}
 
 // whoGuardsAll may see and secure every session.
 const whoGuardsAll = "root"

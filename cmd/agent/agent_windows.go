@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"net"
 	"time"
 
@@ -23,6 +24,15 @@ import (
 var promise = []string{
 	"runs as the user it watches: that user can stop it, and input that programs make cannot always be told from hardware",
 	"no ending of the session as a last resort",
+}
+
+// systemFlags are the flags of run that only this system has.
+type systemFlags struct {
+	desktop string // where the programs of a session are started, "" for the usual
+}
+
+func (f *systemFlags) registerSystem(fs *flag.FlagSet) {
+	fs.StringVar(&f.desktop, "desktop", "", "`DESKTOP` of a session where its programs are (default winsta0\\default)")
 }
 
 // whoGuardsAll may see and secure every session.

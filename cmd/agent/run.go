@@ -15,7 +15,7 @@ import (
 type runFlags struct {
 	policy, state string
 	session       bool
-	desktop       string // where the programs of a session are started, "" for the usual; only on Windows
+	systemFlags
 }
 
 func (r *runFlags) register(f *flag.FlagSet) {
@@ -26,6 +26,7 @@ func (r *runFlags) register(f *flag.FlagSet) {
 func (r *runFlags) registerPaths(f *flag.FlagSet) {
 	f.StringVar(&r.policy, "policy", "", "policy `FILE`; policy.d is beside it (default "+defaultPolicy+")")
 	f.StringVar(&r.state, "state", "", "`DIR` for everything that is written (default "+defaultDirs+", or the user's own with --session)")
+	r.registerSystem(f)
 }
 
 func run(_ context.Context, args []string) error {

@@ -23,7 +23,6 @@ func runService(_ context.Context, args []string) error {
 	f := flags(packaging.ServiceVerb, "Enforces the policy as the service "+packaging.AgentService+". Only the service manager can start it; in front it is `run`.")
 	var r runFlags
 	r.registerPaths(f)
-	f.StringVar(&r.desktop, "desktop", "", "`DESKTOP` of a session where its programs are (default winsta0\\default)")
 	if _, err := cmdline.Parse(f, args); err != nil {
 		return err
 	}
