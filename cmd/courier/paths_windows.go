@@ -21,5 +21,9 @@ func runtimeFor(dir, _ string) string {
 	return filepath.Join(dir, "run")
 }
 
+// enrolling is what to watch for enrolment: the identity's directory, from above. Who watches a directory does not see that
+// another takes its place.
+func (s state) enrolling() string { return s.identity() }
+
 // giveAway has nothing to do: the permissions of the courier's directory hold for what is put in it.
 func giveAway(string) error { return nil }

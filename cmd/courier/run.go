@@ -265,7 +265,7 @@ func (r *running) watch(ctx context.Context, before string, end context.CancelCa
 	if err := os.MkdirAll(r.state.identity(), 0o700); err != nil { // so that enrolling is noticed at once
 		r.log.Warn("enrolment is noticed late", "err", err)
 	}
-	identity := r.hints(ctx, r.state.identity()+"/collector.json")
+	identity := r.hints(ctx, r.state.enrolling())
 	policies := r.hints(ctx, r.said())
 	sinks := r.hints(ctx, r.sinks)
 	for r.watched() == before {

@@ -75,8 +75,9 @@ func (w *Windows) Restart(t testing.TB) {
 }
 
 // Command is a program of Windows: a path of Linux, C:\..., or a name that Windows knows, like reg. It is ended when ctx is.
+// Wine invents permissions of files from their modes: what a program makes is for its owner alone, as below a profile of Windows.
 func (w *Windows) Command(ctx context.Context, program string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, w.program, append([]string{program}, args...)...)
+	cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", `umask 077; exec "$0" "$@"`, w.program, program}, args...)...)
 	cmd.Env = append(os.Environ(), "WINEPREFIX="+w.prefix, "DISPLAY="+w.Display, "WAYLAND_DISPLAY=")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // follows the thread: see Run
 	return cmd
