@@ -202,6 +202,11 @@ func TestManyDevices(t *testing.T) {
 	if n := len(j.devices); n > maxDevices+1 {
 		t.Errorf("%d devices remembered", n)
 	}
+	few := &judge{}
+	play(few, event{kind: key}, event{kind: key, device: 7}, event{kind: mouse, device: 9})
+	if n := few.hardware(); n != 2 {
+		t.Errorf("%d devices named, want 2", n)
+	}
 }
 
 // TestParse holds the reading against the layout that is documented, with a key code that must not matter.

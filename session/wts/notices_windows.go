@@ -106,7 +106,7 @@ func window(f func()) (win.HWND, error) {
 	if err != nil {
 		return 0, err
 	}
-	hwnd := win.CreateWindowEx(0, name, nil, win.WS_POPUP, 0, 0, 0, 0, 0, 0, win.GetModuleHandle(nil), nil)
+	hwnd := win.CreateWindowEx(0, name, nil, 0, 0, 0, 0, 0, win.HWND_MESSAGE, 0, win.GetModuleHandle(nil), nil)
 	if hwnd == 0 {
 		return 0, fmt.Errorf("make a window: error %d", win.GetLastError())
 	}
