@@ -27,7 +27,7 @@ var lockers = []locker{
 	{"xscreensaver", []string{"xscreensaver"}, policy.ProofLocker},
 	{"xfce4-screensaver", []string{"xfce4-screensaver"}, policy.ProofLocker},
 	{"mate-screensaver", []string{"mate-screensaver"}, policy.ProofLocker},
-	{"cinnamon-screensaver", []string{"cinnamon-screensaver"}, policy.ProofLocker},
+	{"cinnamon-screensaver", []string{"cinnamon-screensaver"}, policy.ProofClaim}, // a script: what runs is Python
 	{"gnome-screensaver", []string{"gnome-screensaver"}, policy.ProofLocker},
 	{"ukui-screensaver-dialog", []string{"ukui-screensaver-qt"}, policy.ProofLocker},
 	{"light-locker", []string{"lightdm"}, policy.ProofGreeter},

@@ -39,14 +39,14 @@ BOOKWORM=(
 )
 TRIXIE=(
 	# the system
-	systemd-sysv dbus dbus-user-session libpam-systemd polkitd procps libglib2.0-bin fonts-dejavu-core
+	systemd-sysv dbus dbus-user-session libpam-systemd login polkitd procps libglib2.0-bin fonts-dejavu-core
 	# compositors without hardware, what types in them, and what shows what they offer
 	sway labwc kwin-wayland wtype wayland-utils foot swayidle grim
 	gnome-shell gdm3
 	# lockers
 	swaylock gtklock
 	# X, with the savers of desktops
-	xvfb xauth x11-utils xdotool xfwm4 i3lock xss-lock mate-screensaver cinnamon-screensaver xfce4-screensaver xscreensaver
+	xvfb xauth x11-utils xdotool xfwm4 i3lock xss-lock mate-screensaver xfce4-screensaver
 )
 HOOKS=()
 case $SUITE in
@@ -64,7 +64,7 @@ build() {
 	find "$DIR" -mindepth 1 -maxdepth 1 -name "root-$SUITE-*" -mtime +1 -exec rm -rf {} +
 	mmdebstrap -q --variant=apt --mode=root --include="$(IFS=,; echo "${PACKAGES[*]}")" \
 		--aptopt='Apt::Install-Recommends "false"' \
-		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+		--dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' "${HOOKS[@]}" "$SUITE" "$new" "$(mirror)" >&2
 	local user
 	for user in nurse doctor; do

@@ -39,15 +39,21 @@ type machine struct {
 	began time.Time
 }
 
-// xSession is the desktop in which xdotool works.
+// xSession is the desktop in which xdotool works, or what types in its place where the desktop is no X display.
 type xSession struct{ user, display string }
 
 // install boots a machine with everything that docs/install.md puts there, and starts it under the policy.
 func install(t *testing.T, policy string) *machine {
 	t.Helper()
+	return installOn(t, rig.Debian12, policy)
+}
+
+// installOn is install for one of the suites.
+func installOn(t *testing.T, suite rig.Suite, policy string) *machine {
+	t.Helper()
 	t.Parallel() // they wait more than they work
 	began := time.Now()
-	m := &machine{Container: rig.Boot(t), t: t, x: xSession{"nurse", rig.Display}, began: began}
+	m := &machine{Container: rig.BootSuite(t, suite), t: t, x: xSession{"nurse", rig.Display}, began: began}
 	m.step("the machine is up")
 	for _, p := range []string{"agent", "courier", "collector", "tray"} {
 		m.Copy(filepath.Join(programs(t), "stepaway-"+p), "/usr/bin/stepaway-"+p)
@@ -291,13 +297,24 @@ type span struct{ from, to time.Duration }
 func (m *machine) touch() span {
 	m.t.Helper()
 	from := clock.Now()
-	m.xdo("key", "Shift_L")
+	switch m.x.display {
+	case inGnome:
+		m.TypeInGnome(m.x.user)
+	case inSway:
+		m.InWayland(m.x.user, "wtype", "-k", "Shift_L")
+	default:
+		m.xdo("key", "Shift_L")
+	}
 	return span{from, clock.Now()}
 }
 
 // say types a line.
 func (m *machine) say(line string) {
 	m.t.Helper()
+	if m.x.display == inSway {
+		m.InWayland(m.x.user, "wtype", "-d", "20", line, "-k", "Return")
+		return
+	}
 	m.xdo("type", "--delay", "40", line)
 	m.xdo("key", "Return")
 }
