@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -34,7 +35,8 @@ type running struct {
 	sinks   string
 	log     *slog.Logger
 	ready   bool
-	tell    func() // tells who started it that it is ready; may be nil
+	tell    func()                      // tells who started it that it is ready; may be nil
+	sending atomic.Pointer[spool.Spool] // what waits for a collector; nil where there is none
 }
 
 // errChanged ends a round because enrolment or policy changed.
@@ -161,6 +163,8 @@ func (r *running) work(ctx context.Context, s *spool.Spool, device audit.Label, 
 	}
 	if peer != nil {
 		o.Peer = peer
+		r.sending.Store(s)
+		defer r.sending.Store(nil)
 	}
 	c := courier.New(waking{queue{s}, group}, o)
 	o.Changed(c.Status())

@@ -106,4 +106,11 @@ func TestInstallationEnrolls(t *testing.T) {
 
 	m.msiexec(done, "/x", m.code(d.newer))
 	m.removed()
+	if left := m.left(data); left != nil {
+		t.Errorf("everything was delivered, and left is %q", left)
+	}
+	last := c.events()
+	if e := last[len(last)-1]; e.Type != audit.AgentStop {
+		t.Errorf("the last event is %s, not the end of the agent", e.Type)
+	}
 }
