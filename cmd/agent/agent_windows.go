@@ -132,6 +132,3 @@ func (a *agent) sleeps(ctx context.Context) <-chan enforce.Sleep {
 	})
 	return out
 }
-
-// audit: the installation is looked at by doctor alone on this system.
-func (a *agent) audit(context.Context, *enforce.Enforcer) {}

@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/user"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -72,7 +69,7 @@ var stateVerb = cmdline.Group(self, "state", "show and approve what the installa
 })
 
 func stateShow(ctx context.Context, args []string) error {
-	f := flags("state show", "Prints what the installation consists of and what differs from the approved state. Needs root.")
+	f := flags("state show", "Prints what the installation consists of and what differs from the approved state. Needs "+whoGuardsAll+".")
 	asJSON := f.Bool("json", false, "print JSON")
 	state := f.String("state", "", "state `DIR` of an agent that was started with one")
 	if _, err := cmdline.Parse(f, args); err != nil {
@@ -115,7 +112,7 @@ func printDifferences(k inventory.Kept) error {
 }
 
 func stateApprove(ctx context.Context, args []string) error {
-	f := flags("state approve", "Prints what differs from the approved state, and approves the state as it is. Needs root and the running agent, which records it.")
+	f := flags("state approve", "Prints what differs from the approved state, and approves the state as it is. Needs "+whoGuardsAll+" and the running agent, which records it.")
 	state := f.String("state", "", "state `DIR` of an agent that was started with one")
 	if _, err := cmdline.Parse(f, args); err != nil {
 		return err
@@ -145,15 +142,15 @@ func stateApprove(ctx context.Context, args []string) error {
 	return nil
 }
 
-// desk is where an administrator asks the agent about the installation: in its own directory, which only root may enter.
+// desk is where an administrator asks the agent about the installation: in its own directory, which only who guards all may enter.
 type desk struct {
 	folder   inventory.Folder
 	answered bool // an agent runs
 }
 
 func openDesk(state string) (desk, error) {
-	if os.Geteuid() != 0 {
-		return desk{}, errors.New("state needs root")
+	if !privileged() {
+		return desk{}, errors.New("state needs " + whoGuardsAll)
 	}
 	p := systemPaths("", state)
 	return desk{inventory.Folder(p.state), link.Answered(p.socket)}, nil
@@ -190,17 +187,4 @@ func (d desk) ask(ctx context.Context, approve string) (inventory.Kept, error) {
 	}
 	_ = d.folder.Withdraw() // taken already is as good
 	return inventory.Kept{}, errors.New("the agent does not answer; see its log")
-}
-
-// login is who logged on, also behind su or sudo, as the kernel keeps it.
-func login() string {
-	b, err := os.ReadFile("/proc/self/loginuid")
-	id := strings.TrimSpace(string(b))
-	if n, bad := strconv.ParseInt(id, 10, 64); err != nil || bad != nil || n == 1<<32-1 {
-		return "root"
-	}
-	if u, err := user.LookupId(id); err == nil {
-		return u.Username
-	}
-	return "uid " + id
 }
