@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/Microsoft/go-winio"
@@ -163,6 +164,31 @@ func TestOtherProcess(t *testing.T) {
 	got := see(h, func(h *fakeHost) []Peer { return h.peers })
 	if len(got) != 1 || int(got[0].PID) != cmd.Process.Pid || got[0].SID != myself.SID || got[0].Session != myself.Session {
 		t.Errorf("the host saw %v", got)
+	}
+}
+
+// TestHostileProgram: another program of the same user with 200 connections and 2,000 frames, while the tray goes on as always.
+func TestHostileProgram(t *testing.T) {
+	h := newFakeHost()
+	pipe := serve(t, h, NewOutbox("ab"), nil)
+	tray := connect(t, pipe, helloTray)
+	until(t, "tray up", func() bool { return see(h, func(h *fakeHost) bool { return h.show != nil }) })
+	show := see(h, func(h *fakeHost) func(State) { return h.show })
+	ended := make(chan struct{})
+	go func() { defer close(ended); attack(pipe, hostileFrames/5) }()
+	for round := int64(1); ; round++ {
+		tray.say(beat)
+		show(State{Session: "c2", DeadlineMS: round})
+		if m := tray.hear(); m.State == nil || m.State.DeadlineMS != round {
+			t.Fatalf("the tray hears %+v, want round %d", m, round)
+		}
+		select {
+		case <-ended:
+			t.Logf("%d rounds meanwhile", round)
+			until(t, "an answer", func() bool { return askStatus(pipe) == nil }) // once the last connections are seen to have ended
+			return
+		case <-time.After(20 * time.Millisecond): // no faster than the tray's pace
+		}
 	}
 }
 
