@@ -164,6 +164,8 @@ func TestServices(t *testing.T) {
 		return s.State.LimitMS == (3 * time.Minute).Milliseconds()
 	})
 
+	w.drifts(t)
+
 	w.Must(t, "net", "stop", packaging.AgentService)
 	w.becomes(t, packaging.AgentService, "STOPPED")
 	w.count(t, "agent.stop", 1) // while the agent is down: the courier had it before
@@ -272,4 +274,22 @@ func TestRoughUser(t *testing.T) {
 	w.Must(t, rough, "signout")
 	rig.WaitFor(t, "the end of the user's programs", func() bool { return !strings.Contains(w.Must(t, "tasklist"), "notepad") })
 	w.shows(t, "the same agent", func(_ link.SessionStatus, st link.Status) bool { return st.Run == run })
+}
+
+// drifts: a setting of the service that somebody changed is seen, and an administrator can approve it.
+func (w *Windows) drifts(t *testing.T) {
+	t.Helper()
+	rig.WaitFor(t, "an approved state", func() bool {
+		r, err := w.Run(t.Context(), agent, "state", "show")
+		return err == nil && r.Code == 0 && strings.HasSuffix(r.Stdout, "as approved\n")
+	})
+	w.Must(t, "reg", "add", `HKLM\System\CurrentControlSet\Services\`+packaging.AgentService, "/v", "Start", "/t", "REG_DWORD", "/d", "4", "/f")
+	if out := w.Must(t, agent, "state", "show"); !strings.Contains(out, packaging.AgentService+" Start") || !strings.Contains(out, "DIFFERS") {
+		t.Errorf("a service that was turned off: %s", out)
+	}
+	w.Must(t, agent, "state", "approve")
+	w.count(t, "state.drifted", 1)
+	if out := w.Must(t, agent, "state", "show"); !strings.HasSuffix(out, "as approved\n") {
+		t.Errorf("approved, and: %s", out)
+	}
 }
