@@ -3,17 +3,15 @@ package lock
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"stepaway/asuser"
 )
 
 // account is what the system says of a user.
@@ -65,35 +63,5 @@ func parseAccount(passwd []byte, uid uint32) (account, bool) {
 	return account{}, false
 }
 
-// asUser runs do with no more rights to files than a user has, on a thread of its own that ends with it.
-func asUser(who account, do func()) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread is thrown away
-		err := becomeUser(who)
-		if err == nil {
-			do()
-		}
-		done <- err
-	}()
-	return <-done
-}
-
-// becomeUser changes the rights of this thread alone. With another file system uid than root's, the kernel takes the
-// capabilities away that stand above file permissions.
-func becomeUser(who account) error {
-	if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, 0, 0, 0); errno != 0 {
-		return fmt.Errorf("give up groups: %w", errno)
-	}
-	_, gidErr := unix.SetfsgidRetGid(int(who.gid))
-	_, uidErr := unix.SetfsuidRetUid(int(who.uid))
-	if err := errors.Join(gidErr, uidErr); err != nil {
-		return fmt.Errorf("act as uid %d: %w", who.uid, err)
-	}
-	gid, _ := unix.SetfsgidRetGid(-1) // only a second call tells
-	uid, _ := unix.SetfsuidRetUid(-1)
-	if uint32(gid) != who.gid || uint32(uid) != who.uid {
-		return fmt.Errorf("act as uid %d: refused", who.uid)
-	}
-	return nil
-}
+// asUser runs do with no more rights to files than a user has.
+func asUser(who account, do func()) error { return asuser.Do(who.uid, who.gid, do) }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stepaway/asuser"
 	"stepaway/words"
 )
 
@@ -30,7 +31,7 @@ func WriteTTY(tty string, uid uint32, line string) error {
 }
 
 func writeTTY(path string, uid uint32, line string) error {
-	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := openAs(uid, path)
 	if err != nil {
 		return err
 	}
@@ -40,6 +41,17 @@ func writeTTY(path string, uid uint32, line string) error {
 		return err
 	}
 	return writeWithin(fd, []byte("\a\r\n"+terminalLine(line)+"\r\n"), time.Second)
+}
+
+// openAs opens a terminal as its owner, who may write on it also where he let nobody else (mesg n).
+func openAs(uid uint32, path string) (fd int, err error) {
+	refused := asuser.Do(uid, asuser.NoGroup, func() {
+		fd, err = unix.Open(path, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	})
+	if refused != nil {
+		return -1, refused
+	}
+	return fd, err
 }
 
 // terminalOf checks the open file, so that nothing can be put in its place between the check and the use.
