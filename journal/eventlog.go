@@ -24,6 +24,7 @@ var Numbers = map[string]uint32{
 
 	"session not secured; trying again":                                 120,
 	"sessions unreadable; those known stay enforced":                    121,
+	"no probe; the session counts as idle since its last input":         122,
 	"this agent cannot promise everything":                              123,
 	"the installation is not as it was approved":                        130,
 	"no link: sessions are enforced without tray, and events wait here": 140,

@@ -52,11 +52,11 @@ func (f *follower) run(ctx context.Context) {
 			pause = again
 		}
 		f.lost(err)
-		f.p.o.Log.Warn("no probe; the session counts as idle since its last input", "session", f.session.ID, "again in", pause, "error", err)
 		t := time.NewTimer(pause)
 		select {
-		case <-ctx.Done():
+		case <-ctx.Done(): // the session has ended, and took its probe along
 		case <-t.C:
+			f.p.o.Log.Warn("no probe; the session counts as idle since its last input", "session", f.session.ID, "error", err)
 		}
 		t.Stop()
 	}

@@ -32,7 +32,7 @@ const (
 	nearTouch = time.Second            // in which a mouse without a device is the touchpad's
 	longTouch = 30 * time.Second       // for which a finger moves without being lifted; longer, something lies there
 	countOnce = time.Second            // injected input is noticed this often at most
-	blindFor  = 2 * time.Minute        // input of which raw input showed nothing
+	blindFor  = 12                     // looks in a row at input of which raw input showed nothing: two minutes of beats
 )
 
 // judge decides which input is a person's.
@@ -118,9 +118,6 @@ func (j *judge) notice(at time.Duration) {
 	}
 }
 
-// blind reports whether there was input, of whatever origin, that raw input did not show for long.
-func (j *judge) blind(any time.Duration) bool { return j.seen != 0 && any-j.seen > blindFor }
-
 func (j *judge) device(id uint64) *device {
 	if j.devices == nil || len(j.devices) > maxDevices {
 		j.devices = map[uint64]*device{}
@@ -165,4 +162,23 @@ func (j *judge) hardware() int {
 		n--
 	}
 	return n
+}
+
+// gap looks whether there is input that raw input does not show. On another desktop of the session, as that of the logon
+// screen, there may be.
+type gap struct {
+	any, seen time.Duration
+	looks     int
+}
+
+// look takes when the last input was, of whatever origin, and the last event of raw input, and tells whether the latter is blind.
+func (g *gap) look(any, seen time.Duration, elsewhere bool) bool {
+	switch {
+	case elsewhere || seen > g.seen:
+		g.looks = 0
+	case any > g.any && any > seen:
+		g.looks++
+	}
+	g.any, g.seen = any, seen
+	return g.looks >= blindFor
 }

@@ -183,14 +183,30 @@ func TestAnotherScreen(t *testing.T) {
 	}
 }
 
-func TestBlind(t *testing.T) {
-	j := &judge{}
-	if j.blind(time.Hour) {
-		t.Error("blind before anything was seen")
-	}
-	j.take(event{kind: mouse, device: 7, at: time.Hour})
-	if j.blind(time.Hour+blindFor) || !j.blind(time.Hour+blindFor+1) || j.blind(0) {
-		t.Error("blind by the wrong time")
+// TestGap: raw input is blind only where a person goes on working and it shows nothing.
+func TestGap(t *testing.T) {
+	const beat = 10 * s
+	for name, c := range map[string]struct {
+		look  func(g *gap, n int) bool
+		blind bool
+	}{
+		"blind":                      {func(g *gap, n int) bool { return g.look(time.Duration(n)*beat, s, false) }, true},
+		"blind from the start":       {func(g *gap, n int) bool { return g.look(time.Duration(n)*beat, 0, false) }, true},
+		"nobody there":               {func(g *gap, n int) bool { return g.look(2*s, s, false) }, false},
+		"it sees":                    {func(g *gap, n int) bool { return g.look(time.Duration(n)*beat, time.Duration(n)*beat-s, false) }, false},
+		"it sees a part":             {func(g *gap, n int) bool { return g.look(time.Duration(n)*beat, time.Duration(n/5)*beat, false) }, false},
+		"a password, then nobody":    {func(g *gap, n int) bool { return g.look(time.Duration(min(n, 5))*beat, s, false) }, false},
+		"another desktop":            {func(g *gap, n int) bool { return g.look(time.Duration(n)*beat, s, true) }, false},
+		"another desktop, and back":  {func(g *gap, n int) bool { return g.look(time.Duration(n)*beat, s, n < 20) }, true},
+		"another desktop now, again": {func(g *gap, n int) bool { return g.look(time.Duration(n)*beat, s, n%10 == 9) }, false},
+	} {
+		g, blind := &gap{}, false
+		for n := range 40 {
+			blind = c.look(g, n)
+		}
+		if blind != c.blind {
+			t.Errorf("%s: blind %v", name, blind)
+		}
 	}
 }
 

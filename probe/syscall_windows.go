@@ -20,3 +20,7 @@ type lastInputInfo struct {
 //sys	postMessage(hwnd windows.HWND, msg uint32, wParam uintptr, lParam uintptr) (err error) = user32.PostMessageW
 //sys	getWindow(hwnd windows.HWND, cmd uint32) (other windows.HWND) = user32.GetWindow
 //sys	msgWaitForMultipleObjectsEx(n uint32, handles *windows.Handle, ms uint32, wake uint32, flags uint32) (event uint32, err error) [failretval==0xFFFFFFFF] = user32.MsgWaitForMultipleObjectsEx
+//sys	openInputDesktop(flags uint32, inherit bool, access uint32) (desktop windows.Handle, err error) = user32.OpenInputDesktop
+//sys	getThreadDesktop(thread uint32) (desktop windows.Handle, err error) = user32.GetThreadDesktop
+//sys	closeDesktop(desktop windows.Handle) (err error) = user32.CloseDesktop
+//sys	getUserObjectInformation(object windows.Handle, index int32, info unsafe.Pointer, size uint32, needed *uint32) (err error) = user32.GetUserObjectInformationW

@@ -24,6 +24,8 @@ type watcher struct {
 	judge   judge
 	ticks   ticks
 	any     time.Duration // last input of whatever origin
+	gap     gap
+	blind   bool
 	emptied time.Duration // when the queue last was empty
 	drained bool          // the last look found events
 	moved   bool          // what was last said had new input
@@ -117,6 +119,34 @@ func (w *watcher) lastInput() {
 	}
 	up := getTickCount64()
 	w.any = w.ticks.look(clock.Now(), time.Duration(up)*time.Millisecond, uint32(up), info.dwTime)
+	w.blind = w.gap.look(w.any, w.judge.seen, w.any > w.judge.seen && elsewhere())
+}
+
+// elsewhere reports whether input goes to another desktop than this thread's: that of the logon screen, or of a question for
+// an administrator's consent. One that may not be looked at is another.
+func elsewhere() bool {
+	const readObjects = 0x0001 // DESKTOP_READOBJECTS
+	input, err := openInputDesktop(0, false, readObjects)
+	if err != nil {
+		return true
+	}
+	defer func() { _ = closeDesktop(input) }()
+	here, err := getThreadDesktop(windows.GetCurrentThreadId())
+	if err != nil {
+		return true
+	}
+	return nameOf(input) != nameOf(here)
+}
+
+// nameOf is the name of a desktop, "" if it cannot be read.
+func nameOf(desktop windows.Handle) string {
+	var name [256]uint16
+	var n uint32
+	const uoiName = 2 // UOI_NAME
+	if err := getUserObjectInformation(desktop, uoiName, unsafe.Pointer(&name[0]), uint32(unsafe.Sizeof(name)), &n); err != nil {
+		return ""
+	}
+	return windows.UTF16ToString(name[:])
 }
 
 // news is what is known now. Without raw input everything counts, and it is said so.
@@ -127,7 +157,7 @@ func (w *watcher) news() said {
 		s.At = w.any
 		return s
 	}
-	s.Lenient, s.Blind = j.lenient(), j.blind(w.any)
+	s.Lenient, s.Blind = j.lenient(), w.blind
 	return s
 }
 

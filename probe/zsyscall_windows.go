@@ -43,12 +43,16 @@ var (
 
 	procGetTickCount64              = modkernel32.NewProc("GetTickCount64")
 	procCloseClipboard              = moduser32.NewProc("CloseClipboard")
+	procCloseDesktop                = moduser32.NewProc("CloseDesktop")
 	procEmptyClipboard              = moduser32.NewProc("EmptyClipboard")
 	procGetLastInputInfo            = moduser32.NewProc("GetLastInputInfo")
+	procGetThreadDesktop            = moduser32.NewProc("GetThreadDesktop")
+	procGetUserObjectInformationW   = moduser32.NewProc("GetUserObjectInformationW")
 	procGetWindow                   = moduser32.NewProc("GetWindow")
 	procLockWorkStation             = moduser32.NewProc("LockWorkStation")
 	procMsgWaitForMultipleObjectsEx = moduser32.NewProc("MsgWaitForMultipleObjectsEx")
 	procOpenClipboard               = moduser32.NewProc("OpenClipboard")
+	procOpenInputDesktop            = moduser32.NewProc("OpenInputDesktop")
 	procPostMessageW                = moduser32.NewProc("PostMessageW")
 )
 
@@ -66,6 +70,14 @@ func closeClipboard() (err error) {
 	return
 }
 
+func closeDesktop(desktop windows.Handle) (err error) {
+	r1, _, e1 := syscall.SyscallN(procCloseDesktop.Addr(), uintptr(desktop))
+	if r1 == 0 {
+		err = errnoErr(e1)
+	}
+	return
+}
+
 func emptyClipboard() (err error) {
 	r1, _, e1 := syscall.SyscallN(procEmptyClipboard.Addr())
 	if r1 == 0 {
@@ -77,6 +89,23 @@ func emptyClipboard() (err error) {
 func getLastInputInfo(info *lastInputInfo) (ok bool) {
 	r0, _, _ := syscall.SyscallN(procGetLastInputInfo.Addr(), uintptr(unsafe.Pointer(info)))
 	ok = r0 != 0
+	return
+}
+
+func getThreadDesktop(thread uint32) (desktop windows.Handle, err error) {
+	r0, _, e1 := syscall.SyscallN(procGetThreadDesktop.Addr(), uintptr(thread))
+	desktop = windows.Handle(r0)
+	if desktop == 0 {
+		err = errnoErr(e1)
+	}
+	return
+}
+
+func getUserObjectInformation(object windows.Handle, index int32, info unsafe.Pointer, size uint32, needed *uint32) (err error) {
+	r1, _, e1 := syscall.SyscallN(procGetUserObjectInformationW.Addr(), uintptr(object), uintptr(index), uintptr(info), uintptr(size), uintptr(unsafe.Pointer(needed)))
+	if r1 == 0 {
+		err = errnoErr(e1)
+	}
 	return
 }
 
@@ -106,6 +135,19 @@ func msgWaitForMultipleObjectsEx(n uint32, handles *windows.Handle, ms uint32, w
 func openClipboard(owner windows.HWND) (err error) {
 	r1, _, e1 := syscall.SyscallN(procOpenClipboard.Addr(), uintptr(owner))
 	if r1 == 0 {
+		err = errnoErr(e1)
+	}
+	return
+}
+
+func openInputDesktop(flags uint32, inherit bool, access uint32) (desktop windows.Handle, err error) {
+	var _p0 uint32
+	if inherit {
+		_p0 = 1
+	}
+	r0, _, e1 := syscall.SyscallN(procOpenInputDesktop.Addr(), uintptr(flags), uintptr(_p0), uintptr(access))
+	desktop = windows.Handle(r0)
+	if desktop == 0 {
 		err = errnoErr(e1)
 	}
 	return

@@ -13,6 +13,9 @@ import (
 
 const deviceNotifyCallback = 2 // DEVICE_NOTIFY_CALLBACK
 
+// heldFor is how long sleep is held up at most. By the documentation of PBT_APMSUSPEND a program has about two seconds.
+const heldFor = 1800 * time.Millisecond
+
 // hearers are told of power broadcasts. There is one callback because Windows lets a Go program make only so many.
 var hearers struct {
 	mu  sync.Mutex
