@@ -8,6 +8,7 @@ package enforce
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"stepaway/deadline"
 	"stepaway/link"
 	"stepaway/policy"
+	"stepaway/scm"
 	"stepaway/session"
 )
 
@@ -229,7 +231,7 @@ func (e *Enforcer) Run(ctx context.Context) {
 		}
 		e.step(ctx)
 	}
-	e.end()
+	e.end(context.Cause(ctx))
 }
 
 // post runs f on the loop. It waits only while the inbox is full, and not beyond ctx
@@ -257,13 +259,17 @@ func (e *Enforcer) begin() {
 	e.save(false)
 }
 
-func (e *Enforcer) end() {
+func (e *Enforcer) end(cause error) {
 	e.awake()
 	for _, g := range e.guards {
 		g.release()
 	}
 	e.work.Wait()
-	e.record(audit.Event{Type: audit.AgentStop})
+	stop := audit.Event{Type: audit.AgentStop}
+	if errors.Is(cause, scm.ErrShutdown) {
+		stop.Facts = &audit.Facts{Code: "shutdown"}
+	}
+	e.record(stop)
 	e.save(true)
 }
 

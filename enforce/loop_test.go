@@ -13,6 +13,7 @@ import (
 	"stepaway/audit"
 	"stepaway/link"
 	"stepaway/policy"
+	"stepaway/scm"
 	"stepaway/session"
 )
 
@@ -26,6 +27,7 @@ type world struct {
 	out   *link.Outbox
 	timer *bubbleTimer
 	stop  context.CancelFunc
+	end   context.CancelCauseFunc
 	done  chan struct{}
 
 	mu       sync.Mutex
@@ -131,8 +133,9 @@ var desk = session.Session{ID: "1", UID: 1000, User: "nurse", Kind: session.X11,
 // play runs the loop in a bubble, one desktop logged on, a limit of 60 s warned 20 s before.
 func play(t *testing.T, setup func(w *world, o *Options), scene func(w *world)) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, stop := context.WithCancel(t.Context())
-		w := &world{t: t, began: time.Now(), stop: stop, done: make(chan struct{}), out: link.NewOutbox("0badcafe"),
+		ctx, end := context.WithCancelCause(t.Context())
+		stop := func() { end(nil) }
+		w := &world{t: t, began: time.Now(), stop: stop, end: end, done: make(chan struct{}), out: link.NewOutbox("0badcafe"),
 			sessions: []session.Session{desk}, inputs: map[string]Input{"1": {Readable: true}}, source: "x11",
 			changed: make(chan struct{}, 1), seen: make(chan struct{}, 1), held: map[string]chan Release{}, trusted: true}
 		w.timer = &bubbleTimer{w: w, c: make(chan struct{}, 1)}
@@ -546,9 +549,21 @@ func TestStopIsSaidAndSaved(t *testing.T) {
 	play(t, nil, func(w *world) {
 		w.stop()
 		<-w.done
-		w.last(audit.AgentStop)
+		if ev := w.last(audit.AgentStop); ev.Facts != nil {
+			t.Errorf("%+v", ev.Facts)
+		}
 		if !w.saved.Clean {
 			t.Error("not saved as clean")
+		}
+	})
+}
+
+func TestStopWithTheMachineIsNoAdministrators(t *testing.T) {
+	play(t, nil, func(w *world) {
+		w.end(scm.ErrShutdown)
+		<-w.done
+		if ev := w.last(audit.AgentStop); ev.Facts == nil || ev.Facts.Code != "shutdown" {
+			t.Errorf("%+v", ev.Facts)
 		}
 	})
 }
