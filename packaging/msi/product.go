@@ -176,13 +176,14 @@ func component(id string, children ...element) element {
 	return el("Component", attrs{"Id", id, "Guid", identity("component", id), "Win64", "yes"}, children...)
 }
 
+// component has a service started, and stopped when it is removed; not when it is repaired, as any user may ask for that.
 func (f file) component() element {
 	body := []element{el("File", attrs{"Id", f.id, "Name", f.name, "Source", f.staged(), "KeyPath", "yes"})}
 	if s := f.service; s != nil {
 		body = append(body,
 			el("ServiceInstall", attrs{"Id", s.id, "Name", s.name, "DisplayName", s.display, "Description", s.about, "Type", "ownProcess",
 				"Start", "auto", "ErrorControl", "normal", "Account", s.account, "Arguments", packaging.ServiceVerb}),
-			el("ServiceControl", attrs{"Id", s.id + "Control", "Name", s.name, "Start", "install", "Stop", "both", "Remove", "uninstall", "Wait", "yes"}))
+			el("ServiceControl", attrs{"Id", s.id + "Control", "Name", s.name, "Start", "install", "Stop", "uninstall", "Remove", "uninstall", "Wait", "yes"}))
 	}
 	return component(f.id, body...)
 }

@@ -83,13 +83,19 @@ const (
 
 // changes are to the tables that wixl writes.
 func (p product) changes() []string {
-	secure := []string{"WIX_DOWNGRADE_DETECTED", "WIX_UPGRADE_DETECTED", "WINDOWS_MAJOR", tokenProperty}
-	var out []string
+	secure := []string{"WIX_DOWNGRADE_DETECTED", "WIX_UPGRADE_DETECTED", tokenProperty}
+	// A repair, which any user may ask for, changes none of them. What is remembered is looked for by the system and never taken from a user.
+	out := []string{
+		insert("CustomAction", "Action", "ForgetToken", "Type", setProperty, "Source", tokenProperty, "Target", "{}"),
+		step("ForgetToken", "Installed", 60),
+		"DELETE FROM `InstallUISequence` WHERE `Action` = 'AppSearch'",
+		"DELETE FROM `InstallUISequence` WHERE `Action` = 'LaunchConditions'",
+	}
 	for i, s := range settings {
-		secure = append(secure, s.property, s.remembered())
+		secure = append(secure, s.property)
 		action := "Remember" + s.value
 		out = append(out, insert("CustomAction", "Action", action, "Type", setProperty, "Source", s.property, "Target", "["+s.remembered()+"]"),
-			step(action, fmt.Sprintf("NOT %s AND %s", s.property, s.remembered()), 60+i))
+			step(action, fmt.Sprintf("Installed OR NOT %s AND %s", s.property, s.remembered()), 61+i))
 	}
 	out = append(out,
 		insert("CustomAction", "Action", "RemoveRecords", "Type", runInstalled, "Source", "CourierProgram", "Target", packaging.LeaveVerb),

@@ -71,7 +71,7 @@ func TestServicesAreAsTheDesignSays(t *testing.T) {
 		}
 	}
 	for _, r := range read(t, msi, "ServiceControl") {
-		if r["Event"] != "163" || r["Wait"] != "1" { // start, stop before and after, delete
+		if r["Event"] != "161" || r["Wait"] != "1" { // started; when removed stopped and deleted; a repair stops nothing
 			t.Errorf("%v", r)
 		}
 	}
@@ -130,7 +130,7 @@ func TestOrderOfSteps(t *testing.T) {
 		return n
 	}
 	for _, order := range [][]string{
-		{"FindRelatedProducts", "AppSearch", "RememberCollectorURL", "RememberSite", "RememberUnit", "LaunchConditions", "CostInitialize", "CostFinalize", "InstallValidate"},
+		{"FindRelatedProducts", "AppSearch", "ForgetToken", "RememberCollectorURL", "RememberSite", "RememberUnit", "LaunchConditions", "CostInitialize", "CostFinalize", "InstallValidate"},
 		{"InstallValidate", "InstallInitialize", "RemoveExistingProducts", "ProcessComponents", "StopServices", "DeleteServices", "RemoveRecords", "RemoveFiles", "RemoveFolders",
 			"CreateFolders", "InstallFiles", "InstallServices", "WriteRegistryValues", "MsiConfigureServices", "StartServices", "InstallFinalize"},
 	} {
@@ -168,17 +168,28 @@ func TestPropertiesAreKept(t *testing.T) {
 	actions := by(t, read(t, msi, "CustomAction"), "Action")
 	steps := by(t, read(t, msi, "InstallExecuteSequence"), "Action")
 	for _, s := range settings {
-		if !slices.Contains(secure, s.property) || !slices.Contains(secure, s.remembered()) {
+		if !slices.Contains(secure, s.property) {
 			t.Errorf("%s does not reach the service of Windows Installer", s.property)
+		}
+		if slices.Contains(secure, s.remembered()) {
+			t.Errorf("a user can say what %s was before", s.property)
 		}
 		l := searches[searched[s.remembered()]["Signature_"]]
 		if l["Root"] != "2" || l["Key"] != packaging.SetupKey || l["Name"] != s.value || l["Type"] != "18" {
 			t.Errorf("%s is looked for at %v", s.property, l)
 		}
 		a := actions["Remember"+s.value]
-		if a["Source"] != s.property || a["Target"] != "["+s.remembered()+"]" || steps["Remember"+s.value]["Condition"] != "NOT "+s.property+" AND "+s.remembered() {
+		if a["Source"] != s.property || a["Target"] != "["+s.remembered()+"]" || steps["Remember"+s.value]["Condition"] != "Installed OR NOT "+s.property+" AND "+s.remembered() {
 			t.Errorf("%s: %v", s.property, a)
 		}
+	}
+	for _, a := range read(t, msi, "InstallUISequence") {
+		if a["Action"] == "AppSearch" {
+			t.Error("what was before is looked for by the user's part of Windows Installer")
+		}
+	}
+	if a := actions["ForgetToken"]; a["Type"] != "51" || a["Source"] != tokenProperty || a["Target"] != "{}" || steps["ForgetToken"]["Condition"] != "Installed" {
+		t.Errorf("a repair takes a token: %v", a)
 	}
 	if properties["MsiHiddenProperties"]["Value"] != tokenProperty || !slices.Contains(secure, tokenProperty) {
 		t.Error("the token is not hidden")

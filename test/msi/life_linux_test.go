@@ -66,17 +66,20 @@ func TestLife(t *testing.T) {
 		t.Errorf("installed are %q", v)
 	}
 
-	// What msiexec /fa does, which the one of Wine does not know.
+	// What msiexec /f does, which the one of Wine does not know. Any user may ask for it: the settings are not his to change.
 	for _, path := range []string{programs + "/stepaway-tray.exe", templates + "/stepaway.admx"} {
 		if err := os.Remove(m.C(path)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	m.Must(t, "reg", "delete", `HKLM\Software\Microsoft\Windows\CurrentVersion\Run`, "/v", "Stepaway", "/f")
-	m.msiexec(done, "/i", m.code(d.newer), "REINSTALL=ALL", "REINSTALLMODE=amus")
+	m.msiexec(done, "/i", m.code(d.newer), "REINSTALL=ALL", "REINSTALLMODE=omus",
+		"COLLECTOR_URL=https://impostor.example:8443", "SITE=South", "ENROLL_TOKEN=sa1.impostor")
 	m.installed(d.top + "/" + newer)
 	m.values(packaging.SetupKey, told)
 	m.values(`Software\Microsoft\Windows\CurrentVersion\Run`, map[string]string{"Stepaway": `"C:\Program Files\Stepaway\stepaway-tray.exe"`})
+	m.values(packaging.EnrolKey, map[string]string{packaging.EnrolToken: ""})
+	m.runs()
 	if text, err := os.ReadFile(m.C(data + "/courier/identity/kept.pem")); err != nil {
 		t.Errorf("the identity is lost in a repair: %q, %v", text, err)
 	}
