@@ -2,10 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
+
+	"stepaway/session/wts"
 )
 
-// groupsOf is not on this system yet.
-func groupsOf(context.Context, string) ([]string, string, error) {
-	return nil, "", errors.New("groups of a user: not on this system yet")
+// groupsOf asks for the groups of a user and where they come from, as the agent would.
+func groupsOf(ctx context.Context, name string) (names []string, source string, err error) {
+	return wts.GroupsOf(ctx, name)
 }

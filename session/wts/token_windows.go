@@ -1,9 +1,11 @@
 package wts
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/windows"
 )
@@ -86,4 +88,26 @@ func lookUp(sid string) (group, error) {
 		return group{}, fmt.Errorf("find the name of %s: %w", sid, err)
 	}
 	return group{domain: plain(domain), name: plain(name), wellKnown: kind != windows.SidTypeGroup && kind != windows.SidTypeAlias}, nil
+}
+
+// GroupsOf returns the groups of a user who is logged on, as Snapshot tells them, and where they come from. The token of another
+// user is for LocalSystem only.
+func GroupsOf(ctx context.Context, name string) (groups []string, source string, err error) {
+	for _, o := range []Options{{Own: true}, {}} {
+		w, err := o.Open()
+		if err != nil {
+			return nil, "", err
+		}
+		list, err := w.Snapshot(ctx)
+		w.Close()
+		if err != nil {
+			return nil, "", err
+		}
+		for _, s := range list {
+			if strings.EqualFold(s.User, name) && len(s.Groups) > 0 {
+				return s.Groups, "the logon of session " + s.ID, nil
+			}
+		}
+	}
+	return nil, "", fmt.Errorf("groups of %q: not logged on, or not for this account to see; ask as that user, or as LocalSystem", name)
 }

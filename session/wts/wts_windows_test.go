@@ -161,3 +161,18 @@ func TestSleeps(t *testing.T) {
 		t.Errorf("nobody held for %v", d)
 	}
 }
+
+func TestGroupsOf(t *testing.T) {
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, name, _ := strings.Cut(me.Username, `\`)
+	groups, source, err := GroupsOf(t.Context(), strings.ToUpper(name))
+	if err != nil || !strings.Contains(strings.Join(groups, " "), "S-1-5-32-545") || !strings.Contains(source, "session") {
+		t.Errorf("%q %q %v", groups, source, err)
+	}
+	if groups, _, err := GroupsOf(t.Context(), "nobody-of-this-name"); err == nil {
+		t.Errorf("%q", groups)
+	}
+}
