@@ -58,6 +58,9 @@ func EnrolSDDL() string {
 // be at a collector.
 const LeaveVerb = "leave"
 
+// EndTraysVerb is the agent's: it ends the trays of this installation, before they are replaced or removed.
+const EndTraysVerb = "end-trays"
+
 // ServiceSID is the account of a service in text, NT SERVICE\name: the hash of its name, as "Service SIDs" are made.
 func ServiceSID(name string) string {
 	h := sha1.New()

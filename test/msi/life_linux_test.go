@@ -45,6 +45,7 @@ func TestLife(t *testing.T) {
 	for _, path := range []string{"policy.yaml", "courier/identity/kept.pem", "agent/kept.json"} {
 		m.write(data+"/"+path, "limit: 10m\n")
 	}
+	m.trayed()
 	m.msiexec(done, "/i", d.newer, "UNIT=Ward-4")
 	m.runs()
 	told[packaging.SetupUnit] = "Ward-4"
@@ -84,8 +85,19 @@ func TestLife(t *testing.T) {
 		t.Errorf("the identity is lost in a repair: %q, %v", text, err)
 	}
 
+	m.trayed()
 	m.msiexec(done, "/x", m.code(d.newer))
 	m.removed()
+}
+
+// trayed starts the tray, as at a logon, and waits until it runs: its file is in use then.
+func (m machine) trayed() {
+	m.t.Helper()
+	rig.Start(m.t, m.Command(m.t.Context(), `C:\Program Files\Stepaway\stepaway-tray.exe`))
+	rig.WaitFor(m.t, "the tray to run", func() bool {
+		r, err := m.Run(m.t.Context(), "tasklist")
+		return err == nil && strings.Contains(r.Stdout, "stepaway-tray.exe")
+	})
 }
 
 // installed says that all files are there, as they were built into dir.
