@@ -170,3 +170,18 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("no directory, and %s: %s", got, said)
 	}
 }
+
+// TestChecksAreDescribed: the table in docs/windows.md is that of the checks.
+func TestChecksAreDescribed(t *testing.T) {
+	b, err := os.ReadFile("../docs/windows.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table strings.Builder
+	for _, c := range checks {
+		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", c.id, c.about, c.means)
+	}
+	if !strings.Contains(strings.ReplaceAll(string(b), "\r\n", "\n"), table.String()) {
+		t.Errorf("docs/windows.md lacks this table:\n%s", table.String())
+	}
+}
