@@ -1,13 +1,11 @@
 package spool
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -45,24 +43,6 @@ func asScripted(dir string) error {
 }
 
 func (w *worker) acks(n int) func() error { return func() error { return w.ack(n) } }
-
-// try repeats a step until it succeeds, at most a hundred times.
-func (w *worker) try(step func() error) (err error) {
-	for range 100 {
-		if err = step(); err == nil {
-			return nil
-		}
-		w.tell("error %q", err)
-		if errors.Is(err, ErrDamaged) && w.s != nil {
-			w.s.Close()
-			if err := w.try(w.open); err != nil {
-				return err
-			}
-		}
-		time.Sleep(100 * time.Microsecond)
-	}
-	return fmt.Errorf("a hundred times: %w", err)
-}
 
 // plan says what becomes of the n-th change of a file system.
 type plan struct {

@@ -2,19 +2,30 @@ package spool
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func init() {
 	children[asLimited], children[asScript] = writeLimited, asScripted
-	for _, verb := range []string{asWriter, asUnsafe, asStubborn, asOpener, asLooker} {
-		children[verb] = func(dir string) error { return asWorker(verb, dir) }
-	}
 }
 
-// inChild checks in a child of the test, which under the race detector must not sleep before it ends.
+const (
+	fewKills      = 200
+	compactsOften = true
+	longestLife   = 150 * time.Millisecond
+	compactSoon   = 40 << 10
+)
+
+// asChild is this test's program as a child, which under the race detector must not sleep before it ends.
+func asChild(t testing.TB, verb, path string) *exec.Cmd {
+	return exec.Command("/usr/bin/env", "GORACE=atexit_sleep_ms=0", self(t), verb, path)
+}
+
+// inChild checks in a child of the test.
 func inChild(t testing.TB) func(string) (Found, error) {
 	return InChild("/usr/bin/env", "GORACE=atexit_sleep_ms=0", self(t), asCheck)
 }

@@ -1,9 +1,21 @@
 package spool
 
 import (
+	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 )
+
+const (
+	fewKills      = 80
+	compactsOften = false // it is rarely drained while it is written
+	longestLife   = 800 * time.Millisecond
+	compactSoon   = 24 << 10 // there a file is never smaller than 32 KiB, and doubles
+)
+
+// asChild is this test's program as a child.
+func asChild(t testing.TB, verb, path string) *exec.Cmd { return exec.Command(self(t), verb, path) }
 
 func inChild(t testing.TB) func(string) (Found, error) { return InChild(self(t), asCheck) }
 

@@ -2,18 +2,19 @@ package spool
 
 import (
 	"bufio"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"stepaway/audit"
 )
@@ -71,7 +72,7 @@ func (w *worker) announce(format string, a ...any) error {
 
 // asWorker runs in a child: verb is what it does after it has told what is in the spool.
 func asWorker(verb, dir string) error {
-	w := &worker{dir: dir, compactOver: 40 << 10, unsafe: verb == asUnsafe, stubborn: verb == asStubborn}
+	w := &worker{dir: dir, compactOver: compactSoon, unsafe: verb == asUnsafe, stubborn: verb == asStubborn}
 	if w.unsafe {
 		w.compactOver = 1 << 40
 	}
@@ -147,13 +148,13 @@ func (w *worker) append() error {
 }
 
 func (w *worker) acknowledge() error {
-	file := inode(w.dir)
+	file := w.file()
 	for {
 		time.Sleep(rand.N(4 * time.Millisecond))
 		if err := w.do(func() error { return w.ack(1 + rand.IntN(80)) }); err != nil {
 			return err
 		}
-		if now := inode(w.dir); now != file {
+		if now := w.file(); now != file {
 			file = now
 			w.tell("compacted")
 		}
@@ -163,6 +164,13 @@ func (w *worker) acknowledge() error {
 			}
 		}
 	}
+}
+
+// file is what the spool has open: another one after it was compacted.
+func (w *worker) file() *bolt.DB {
+	w.s.mu.RLock()
+	defer w.s.mu.RUnlock()
+	return w.s.db
 }
 
 // ack acknowledges at most n events.
@@ -197,12 +205,22 @@ func (w *worker) fork() error {
 	return err
 }
 
-func inode(dir string) uint64 {
-	info, err := os.Stat(filepath.Join(dir, fileName))
-	if err != nil {
-		return 0
+// try repeats a step until it succeeds, at most a hundred times.
+func (w *worker) try(step func() error) (err error) {
+	for range 100 {
+		if err = step(); err == nil {
+			return nil
+		}
+		w.tell("error %q", err)
+		if errors.Is(err, ErrDamaged) && w.s != nil {
+			w.s.Close()
+			if err := w.try(w.open); err != nil {
+				return err
+			}
+		}
+		time.Sleep(100 * time.Microsecond)
 	}
-	return info.Sys().(*syscall.Stat_t).Ino
+	return fmt.Errorf("a hundred times: %w", err)
 }
 
 // child is a started worker, whose lines are given to line as they come.
@@ -213,7 +231,7 @@ type child struct {
 
 func startWorker(t *testing.T, verb, dir string, line func(string)) *child {
 	t.Helper()
-	c := &child{cmd: exec.Command("/usr/bin/env", "GORACE=atexit_sleep_ms=0", self(t), verb, dir), done: make(chan struct{})}
+	c := &child{cmd: asChild(t, verb, dir), done: make(chan struct{})}
 	out, err := c.cmd.StdoutPipe()
 	must(t, err)
 	in, err := c.cmd.StdinPipe()
