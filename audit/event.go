@@ -143,7 +143,7 @@ type Facts struct {
 	IdleMS  *int64 `json:"idle_ms,omitempty"`  // since the last believed input
 	LateMS  *int64 `json:"late_ms,omitempty"`  // since the deadline, or since an event could first not be stored
 	LimitMS *int64 `json:"limit_ms,omitempty"` // the limit in force
-	Rung    Label  `json:"rung,omitempty"`     // what was tried: logind, desktop, fallback, greeter, terminate
+	Rung    Label  `json:"rung,omitempty"`     // what was tried: logind, desktop, fallback, greeter, terminate; workstation, disconnect
 	Proof   Label  `json:"proof,omitempty"`    // what was seen: none, claim, locker, greeter, ended
 	Attempt int    `json:"attempt,omitempty"`  // 1.. of this deadline
 	Source  Label  `json:"source,omitempty"`   // where input is read: evdev, x11, tty, none; or who approved

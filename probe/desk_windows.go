@@ -37,8 +37,8 @@ const (
 	gwOwner = 4
 )
 
-// closeWindows posts WM_CLOSE to the windows of some processes that can be seen and belong to no other window, as a click on
-// their cross does. A dialog belongs to its window, and is left to the user.
+// closeWindows posts WM_CLOSE to the windows of some processes that can be seen and belong to no other that can, as a click on
+// their cross does. A dialog belongs to its window, and is left to the user; a hidden owner is how some programs are made.
 func closeWindows(pids []uint32) (asks int, err error) {
 	all, err := topWindows()
 	if err != nil {
@@ -50,7 +50,7 @@ func closeWindows(pids []uint32) (asks int, err error) {
 		if _, err := windows.GetWindowThreadProcessId(w, &pid); err != nil || !slices.Contains(pids, pid) {
 			continue
 		}
-		if getWindow(w, gwOwner) != 0 || !windows.IsWindowVisible(w) {
+		if owner := getWindow(w, gwOwner); !windows.IsWindowVisible(w) || owner != 0 && windows.IsWindowVisible(owner) {
 			continue
 		}
 		if err := postMessage(w, wmClose, 0, 0); err != nil {

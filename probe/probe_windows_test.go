@@ -102,7 +102,8 @@ func sendKey() error {
 	return nil
 }
 
-// showWindow shows a window with a dialog of its own and one that is hidden, and ends well when the window is closed.
+// showWindow shows a window with a dialog of its own and one that is hidden, and ends well when the window is closed. The hidden
+// one owns the window, as programs made with Visual Basic 6 have it.
 func showWindow([]string) error {
 	runtime.LockOSThread()
 	closed := map[win.HWND]bool{}
@@ -118,9 +119,9 @@ func showWindow([]string) error {
 	wc := win.WNDCLASSEX{LpfnWndProc: proc, HInstance: win.GetModuleHandle(nil), LpszClassName: name}
 	wc.CbSize = uint32(unsafe.Sizeof(wc))
 	win.RegisterClassEx(&wc)
-	window := win.CreateWindowEx(0, name, name, win.WS_OVERLAPPEDWINDOW|win.WS_VISIBLE, 10, 10, 200, 100, 0, 0, wc.HInstance, nil)
-	dialog := win.CreateWindowEx(0, name, name, win.WS_POPUP|win.WS_VISIBLE, 20, 20, 50, 50, window, 0, wc.HInstance, nil)
 	hidden := win.CreateWindowEx(0, name, name, win.WS_OVERLAPPEDWINDOW, 10, 10, 200, 100, 0, 0, wc.HInstance, nil)
+	window := win.CreateWindowEx(0, name, name, win.WS_OVERLAPPEDWINDOW|win.WS_VISIBLE, 10, 10, 200, 100, hidden, 0, wc.HInstance, nil)
+	dialog := win.CreateWindowEx(0, name, name, win.WS_POPUP|win.WS_VISIBLE, 20, 20, 50, 50, window, 0, wc.HInstance, nil)
 	fmt.Println("shown")
 	var m win.MSG
 	for win.GetMessage(&m, 0, 0, 0) > 0 {
