@@ -229,7 +229,7 @@ func eventIsKept(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("find wevtutil: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 8*time.Second)
 	defer cancel()
 	for ctx.Err() == nil {
 		out, err := exec.CommandContext(ctx, filepath.Join(system, "wevtutil.exe"), "qe", "Application", "/c:20", "/rd:true", "/f:text",

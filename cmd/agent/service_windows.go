@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"runtime/debug"
 
 	"stepaway/cmdline"
 	"stepaway/installer"
@@ -27,6 +28,7 @@ func runService(_ context.Context, args []string) error {
 	if _, err := cmdline.Parse(f, args); err != nil {
 		return err
 	}
+	debug.SetMemoryLimit(memory)
 	log, flush := serviceLog()
 	defer flush()
 	return scm.Run(packaging.AgentService, func(ctx context.Context, ready func()) error {
@@ -37,6 +39,9 @@ func runService(_ context.Context, args []string) error {
 		return err
 	})
 }
+
+// memory is what the agent holds at most before it looks for what it can give back, in bytes; as the unit for systemd says.
+const memory = 64 << 20
 
 // serve is one run as a service.
 func (r *runFlags) serve(ctx context.Context, log *slog.Logger, ready func()) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"stepaway/cmdline"
@@ -30,12 +31,16 @@ func (r *running) delivered(within time.Duration) {
 	}
 }
 
+// memory is what the courier holds at most before it looks for what it can give back, in bytes; as the unit for systemd says.
+const memory = 96 << 20
+
 func runService(_ context.Context, args []string) error {
 	f := flags(packaging.ServiceVerb, "Keeps and carries events as the service "+packaging.CourierService+". Only the service manager can start it; in front it is `run`.")
 	at := runFlags(f)
 	if _, err := cmdline.Parse(f, args); err != nil {
 		return err
 	}
+	debug.SetMemoryLimit(memory)
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil)) // which a service manager throws away
 	if events, err := journal.Open(packaging.EventSource); err == nil {
 		log = slog.New(journal.EventHandler{Log: events})

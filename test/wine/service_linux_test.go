@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"stepaway/doctor"
 	"stepaway/link"
 	"stepaway/packaging"
 	"stepaway/test/rig"
@@ -165,6 +166,7 @@ func TestServices(t *testing.T) {
 	})
 
 	w.drifts(t)
+	w.triesItself(t)
 
 	w.Must(t, "net", "stop", packaging.AgentService)
 	w.becomes(t, packaging.AgentService, "STOPPED")
@@ -291,5 +293,33 @@ func (w *Windows) drifts(t *testing.T) {
 	w.count(t, "state.drifted", 1)
 	if out := w.Must(t, agent, "state", "show"); !strings.HasSuffix(out, "as approved\n") {
 		t.Errorf("approved, and: %s", out)
+	}
+}
+
+// triesItself: the report of selftest comes to its end, and finds right what Wine shows of Windows.
+func (w *Windows) triesItself(t *testing.T) {
+	t.Helper()
+	r, err := w.Run(t.Context(), agent, "selftest", "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report struct {
+		Failed   bool
+		Findings []doctor.Finding
+	}
+	if err := json.Unmarshal([]byte(r.Stdout), &report); err != nil {
+		t.Fatalf("%v in %s%s", err, r.Stdout, r.Stderr)
+	}
+	seen := map[string]doctor.Verdict{}
+	for _, f := range report.Findings {
+		seen[f.ID] = f.Verdict
+	}
+	for _, id := range []string{"pipe.permissions", "link", "session.input", "session.lock", "logon.automatic"} {
+		if seen[id] != doctor.OK {
+			t.Errorf("%s: %q", id, seen[id])
+		}
+	}
+	if seen["agent.process"] != doctor.Fail || !report.Failed || r.Code != 1 { // Wine has no session 0
+		t.Errorf("exit %d, failed %v, process %q", r.Code, report.Failed, seen["agent.process"])
 	}
 }
