@@ -20,6 +20,9 @@ func MakeDirs(root string) error {
 	if err := allow("SeRestorePrivilege"); err != nil {
 		return err
 	}
+	if err := trusted.Dirs(filepath.Dir(root), 0); err != nil {
+		return fmt.Errorf("make %s: others could replace it: %w", root, err)
+	}
 	for _, d := range packaging.Directories() {
 		path := filepath.Join(root, d.Path)
 		if err := makeDir(path, d.SDDL); err != nil {
@@ -44,20 +47,53 @@ func makeDir(path, sddl string) error {
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := trusted.Dirs(path, 0); err != nil {
-		return fmt.Errorf("it was there, and not an administrator's; look at what is in it, and remove it: %w", err)
-	}
-	return permit(name, sd)
-}
-
-// permit gives a directory, and not what a link in its place points to, owner and permissions of a descriptor.
-func permit(name *uint16, sd *windows.SECURITY_DESCRIPTOR) error {
-	h, err := windows.CreateFile(name, windows.WRITE_DAC|windows.WRITE_OWNER|windows.READ_CONTROL, windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE, nil,
-		windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT|windows.FILE_FLAG_BACKUP_SEMANTICS, 0)
+	h, err := windows.CreateFile(name, windows.WRITE_DAC|windows.WRITE_OWNER|windows.READ_CONTROL|windows.FILE_READ_ATTRIBUTES,
+		windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE, nil, windows.OPEN_EXISTING,
+		windows.FILE_FLAG_OPEN_REPARSE_POINT|windows.FILE_FLAG_BACKUP_SEMANTICS, 0)
 	if err != nil {
-		return fmt.Errorf("open it: %w", err)
+		return fmt.Errorf("open what is there: %w", err)
 	}
 	defer windows.CloseHandle(h)
+	if err := judge(h); err != nil {
+		return fmt.Errorf("look at what is there, and remove it: %w", err)
+	}
+	return permit(h, sd)
+}
+
+// judge looks at what was there: a directory, and not one that points elsewhere, of an administrator.
+func judge(h windows.Handle) error {
+	var info windows.ByHandleFileInformation
+	if err := windows.GetFileInformationByHandle(h, &info); err != nil {
+		return err
+	}
+	if info.FileAttributes&windows.FILE_ATTRIBUTE_DIRECTORY == 0 || info.FileAttributes&windows.FILE_ATTRIBUTE_REPARSE_POINT != 0 {
+		return errors.New("it is no directory, or points elsewhere")
+	}
+	sd, err := windows.GetSecurityInfo(h, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
+	if err != nil {
+		return err
+	}
+	u, err := windows.GetCurrentProcessToken().GetTokenUser()
+	if err != nil {
+		return err
+	}
+	return ownedBy(sd, u.User.Sid)
+}
+
+// ownedBy: the owner is the system, the administrators, or the administrator who runs this.
+func ownedBy(sd *windows.SECURITY_DESCRIPTOR, self *windows.SID) error {
+	owner, _, err := sd.Owner()
+	if err != nil {
+		return err
+	}
+	if owner == nil || !owner.IsWellKnown(windows.WinLocalSystemSid) && !owner.IsWellKnown(windows.WinBuiltinAdministratorsSid) && !owner.Equals(self) {
+		return fmt.Errorf("it belongs to %v, who is no administrator", owner)
+	}
+	return nil
+}
+
+// permit gives a directory owner and permissions of a descriptor.
+func permit(h windows.Handle, sd *windows.SECURITY_DESCRIPTOR) error {
 	owner, _, err := sd.Owner()
 	if err != nil {
 		return err
