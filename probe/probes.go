@@ -102,16 +102,20 @@ func (p *Probes) Close() {
 // so and do nothing. It is asked twice at once: by the probe, and, because the documentation of LockWorkStation names a
 // request "not initiated by the logged-on user" among those without effect, by a process with the user's token.
 func (p *Probes) Lock(ctx context.Context, id string) error {
-	f := p.of(id)
+	results := make(chan error, 2)
+	p.mu.Lock()
+	f := p.followed[id]
+	if f != nil { // so Close has not begun to wait
+		p.running.Go(func() {
+			_, err := p.ask(ctx, id, asked{Lock: true})
+			results <- err
+		})
+		p.running.Go(func() { results <- p.host.lock(ctx, f.session) })
+	}
+	p.mu.Unlock()
 	if f == nil {
 		return fmt.Errorf("lock session %s: %w", id, ErrNoProbe)
 	}
-	results := make(chan error, 2)
-	p.running.Go(func() {
-		_, err := p.ask(ctx, id, asked{Lock: true})
-		results <- err
-	})
-	p.running.Go(func() { results <- p.host.lock(ctx, f.session) })
 	first := <-results
 	if first == nil {
 		return nil
@@ -161,12 +165,6 @@ func (p *Probes) ask(ctx context.Context, id string, a asked) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, askFor)
 	defer cancel()
 	return l.ask(ctx, a)
-}
-
-func (p *Probes) of(id string) *follower {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.followed[id]
 }
 
 // signal makes Changed tick.

@@ -75,7 +75,7 @@ func serviceToken(id uint32) (windows.Token, error) {
 	}
 	defer own.Close()
 	const rights = windows.TOKEN_QUERY | windows.TOKEN_DUPLICATE | windows.TOKEN_ASSIGN_PRIMARY | windows.TOKEN_ADJUST_DEFAULT | windows.TOKEN_ADJUST_SESSIONID
-	if err := windows.DuplicateTokenEx(own, rights, nil, windows.SecurityAnonymous, windows.TokenPrimary, &moved); err != nil {
+	if err := windows.DuplicateTokenEx(own, rights, nil, windows.SecurityImpersonation, windows.TokenPrimary, &moved); err != nil {
 		return 0, fmt.Errorf("copy the token of this process: %w", err)
 	}
 	if err := windows.SetTokenInformation(moved, windows.TokenSessionId, (*byte)(unsafe.Pointer(&id)), uint32(unsafe.Sizeof(id))); err != nil {

@@ -68,13 +68,13 @@ func (w *watcher) listen() error {
 	if hwnd == 0 {
 		return fmt.Errorf("make a window: error %d", win.GetLastError())
 	}
-	device := func(page, usage uint16) win.RAWINPUTDEVICE {
-		return win.RAWINPUTDEVICE{UsUsagePage: page, UsUsage: usage, DwFlags: win.RIDEV_INPUTSINK, HwndTarget: hwnd}
-	}
-	devices := []win.RAWINPUTDEVICE{device(pageGeneric, usageMouse), device(pageGeneric, usageKeyboard),
-		device(pageDigitizer, usagePen), device(pageDigitizer, usageTouch), device(pageDigitizer, usageTouchpad)}
-	if !win.RegisterRawInputDevices(&devices[0], uint32(len(devices)), uint32(unsafe.Sizeof(devices[0]))) {
-		return fmt.Errorf("ask for raw input: error %d", win.GetLastError())
+	const need = 2 // mouse and keyboard; without the others a touch may go unseen, which is idleness
+	for i, usage := range [][2]uint16{{pageGeneric, usageMouse}, {pageGeneric, usageKeyboard},
+		{pageDigitizer, usagePen}, {pageDigitizer, usageTouch}, {pageDigitizer, usageTouchpad}} {
+		device := win.RAWINPUTDEVICE{UsUsagePage: usage[0], UsUsage: usage[1], DwFlags: win.RIDEV_INPUTSINK, HwndTarget: hwnd}
+		if !win.RegisterRawInputDevices(&device, 1, uint32(unsafe.Sizeof(device))) && i < need {
+			return fmt.Errorf("ask for raw input: error %d", win.GetLastError())
+		}
 	}
 	return nil
 }
