@@ -2,7 +2,6 @@ package clock
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"time"
 	"unsafe"
@@ -46,16 +45,9 @@ func Asleep() time.Duration {
 const bootCount = 0x7ffe0000 + 0x2c4
 
 // BootID returns a name for this boot in the form of a UUID: a hash of the name of this Windows and of the number of its
-// boots. Everybody on this machine can work it out, nobody can change it, and nothing is kept for it. A system that
-// counts no boots gives the time of its boot in place of the number; that moves when somebody sets the clock.
+// boots. Everybody on this machine can work it out, nobody can change it, and nothing is kept for it. Where boots are not
+// counted all have one name, which is stricter than one that changes within a boot: what was seen before it still counts.
 func BootID() (string, error) {
-	boot := uint64(sharedUint32(bootCount))
-	if boot == 0 {
-		var err error
-		if boot, err = bootTime(); err != nil {
-			return "", fmt.Errorf("clock: reading the time of boot: %w", err)
-		}
-	}
 	k, err := registry.OpenKey(registry.LOCAL_MACHINE, `SOFTWARE\Microsoft\Cryptography`, registry.QUERY_VALUE|registry.WOW64_64KEY)
 	if err != nil {
 		return "", fmt.Errorf("clock: reading the name of this Windows: %w", err)
@@ -65,32 +57,13 @@ func BootID() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("clock: reading the name of this Windows: %w", err)
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "stepaway boot %d of %s", boot, machine))
+	sum := sha256.Sum256(fmt.Appendf(nil, "stepaway boot %d of %s", sharedUint32(bootCount), machine))
 	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16]), nil
 }
 
 // sharedUint32 reads what the kernel shows every process at an address that never changes.
 func sharedUint32(address uintptr) uint32 {
 	return *(*uint32)(*(*unsafe.Pointer)(unsafe.Pointer(&address))) // no memory of Go, so no pointer to it is made from a number elsewhere
-}
-
-// systemTimeOfDay is the beginning of SYSTEM_TIMEOFDAY_INFORMATION.
-type systemTimeOfDay struct {
-	bootTime, currentTime, bias int64
-	rest                        [24]byte
-}
-
-// bootTime is the wall time of the boot in 100 ns since 1601.
-func bootTime() (uint64, error) {
-	var t systemTimeOfDay
-	var n uint32
-	if err := windows.NtQuerySystemInformation(windows.SystemTimeOfDayInformation, unsafe.Pointer(&t), uint32(unsafe.Sizeof(t)), &n); err != nil {
-		return 0, err
-	}
-	if t.bootTime <= 0 {
-		return 0, errors.New("the system does not know")
-	}
-	return uint64(t.bootTime), nil
 }
 
 // Synced reports whether something adjusts the wall clock in small steps, as the system's time service does while it
