@@ -58,8 +58,8 @@ func EnrolSDDL() string {
 // be at a collector.
 const LeaveVerb = "leave"
 
-// EndTraysVerb is the agent's: it ends the trays of this installation, before they are replaced or removed.
-const EndTraysVerb = "end-trays"
+// EndVerb is the agent's: it ends what still runs of this installation, before the programs are replaced or removed.
+const EndVerb = "end-programs"
 
 // ServiceSID is the account of a service in text, NT SERVICE\name: the hash of its name, as "Service SIDs" are made.
 func ServiceSID(name string) string {

@@ -17,7 +17,7 @@ import (
 var systemVerbs = []cmdline.Verb{
 	{Name: "selftest", Line: "try this installation on this machine, and print a report", Run: runSelftest},
 	{Name: packaging.ServiceVerb, Line: "enforce, started by the service manager", Run: runService},
-	{Name: packaging.EndTraysVerb, Line: "end the trays, when the programs are replaced or removed", Run: endTrays},
+	{Name: packaging.EndVerb, Line: "end what still runs, when the programs are replaced or removed", Run: endPrograms},
 	probeVerb,
 }
 

@@ -131,7 +131,7 @@ func TestOrderOfSteps(t *testing.T) {
 	}
 	for _, order := range [][]string{
 		{"FindRelatedProducts", "AppSearch", "ForgetToken", "RememberCollectorURL", "RememberSite", "RememberUnit", "LaunchConditions", "CostInitialize", "CostFinalize", "InstallValidate"},
-		{"InstallValidate", "InstallInitialize", "RemoveExistingProducts", "ProcessComponents", "StopServices", "DeleteServices", "EndTrays", "RemoveRecords", "RemoveFiles", "RemoveFolders",
+		{"InstallValidate", "InstallInitialize", "RemoveExistingProducts", "ProcessComponents", "StopServices", "DeleteServices", "EndPrograms", "RemoveRecords", "RemoveFiles", "RemoveFolders",
 			"CreateFolders", "InstallFiles", "InstallServices", "WriteRegistryValues", "MsiConfigureServices", "StartServices", "InstallFinalize"},
 	} {
 		for i := 1; i < len(order); i++ {
@@ -152,8 +152,8 @@ func TestOrderOfSteps(t *testing.T) {
 			if a["Type"] != "3154" || a["Source"] != "CourierProgram" || a["Target"] != packaging.LeaveVerb {
 				t.Errorf("%v", a)
 			}
-		case "EndTrays":
-			if a["Type"] != "3154" || a["Source"] != "AgentProgram" || a["Target"] != packaging.EndTraysVerb || steps["EndTrays"]["Condition"] != "REMOVE" {
+		case "EndPrograms":
+			if a["Type"] != "3154" || a["Source"] != "AgentProgram" || a["Target"] != packaging.EndVerb || steps["EndPrograms"]["Condition"] != "REMOVE" {
 				t.Errorf("%v", a)
 			}
 		default:

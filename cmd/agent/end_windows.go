@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 	"unsafe"
@@ -14,20 +15,22 @@ import (
 	"stepaway/packaging"
 )
 
-// endTrays ends the trays of this installation in every session, so that no program of it is in use when the package
-// replaces or removes it. A tray is one by its path, and ended by its handle.
-func endTrays(_ context.Context, args []string) error {
-	f := flags(packaging.EndTraysVerb, "Ends the trays of this installation in every session. The package does this when it replaces or removes them.")
+// endPrograms ends what still runs of this installation in any session, but itself: trays, and probes that outlive their service
+// by a moment. So no program is in use when the package replaces or removes it. A program is one by its path, and ended by its handle.
+func endPrograms(_ context.Context, args []string) error {
+	f := flags(packaging.EndVerb, "Ends what still runs of this installation, in every session. The package does this when it replaces or removes the programs.")
 	if _, err := cmdline.Parse(f, args); err != nil {
 		return err
 	}
-	tray, err := beside("stepaway-tray.exe")
+	dir, err := beside("")
 	if err != nil {
 		return err
 	}
 	list, err := processes()
 	for _, pid := range list {
-		err = errors.Join(err, endIf(pid, tray))
+		if pid != windows.GetCurrentProcessId() {
+			err = errors.Join(err, endIf(pid, dir))
+		}
 	}
 	return err
 }
@@ -52,8 +55,8 @@ func processes() (out []uint32, err error) {
 // endsWithin is how long a process that was ended may take.
 const endsWithin = 5 * time.Second
 
-// endIf ends a process if it runs the program. One that cannot be looked at is another's.
-func endIf(pid uint32, program string) error {
+// endIf ends a process if it runs a program in dir. One that cannot be looked at is another's.
+func endIf(pid uint32, dir string) error {
 	h, err := windows.OpenProcess(windows.PROCESS_QUERY_LIMITED_INFORMATION|windows.PROCESS_TERMINATE|windows.SYNCHRONIZE, false, pid)
 	if err != nil {
 		return nil
@@ -61,11 +64,14 @@ func endIf(pid uint32, program string) error {
 	defer windows.CloseHandle(h)
 	buf := make([]uint16, windows.MAX_LONG_PATH)
 	n := uint32(len(buf))
-	if err := windows.QueryFullProcessImageName(h, 0, &buf[0], &n); err != nil || !strings.EqualFold(windows.UTF16ToString(buf[:n]), program) {
+	if err := windows.QueryFullProcessImageName(h, 0, &buf[0], &n); err != nil {
+		return nil
+	}
+	if path := windows.UTF16ToString(buf[:n]); !strings.EqualFold(filepath.Dir(path), dir) {
 		return nil
 	}
 	if err := windows.TerminateProcess(h, 0); err != nil {
-		return fmt.Errorf("end the tray %d: %w", pid, err)
+		return fmt.Errorf("end the program %d: %w", pid, err)
 	}
 	_, err = windows.WaitForSingleObject(h, uint32(endsWithin.Milliseconds()))
 	return err
