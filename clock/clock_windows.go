@@ -6,7 +6,6 @@ import (
 	"time"
 	"unsafe"
 
-	"golang.org/x/sys/windows"
 	"golang.org/x/sys/windows/registry"
 )
 
