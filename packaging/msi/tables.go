@@ -100,7 +100,7 @@ func (p product) changes() []string {
 	out = append(out,
 		insert("CustomAction", "Action", "RemoveRecords", "Type", runInstalled, "Source", "CourierProgram", "Target", packaging.LeaveVerb),
 		insert("CustomAction", "Action", "EndPrograms", "Type", runInstalled, "Source", "AgentProgram", "Target", packaging.EndVerb),
-		step("EndPrograms", "REMOVE", 3480),                                         // nobody starts them again: the services are gone
+		step("EndPrograms", "REMOVE", 3480),                                      // nobody starts them again: the services are gone
 		step("RemoveRecords", `REMOVE="ALL" AND NOT UPGRADINGPRODUCTCODE`, 3490), // the services are gone, the programs are still there
 		step("MsiConfigureServices", "VersionNT", 5850),
 		at("RemoveExistingProducts", 1501), // what goes wrong later brings the old version back
