@@ -69,8 +69,8 @@ type trayStage struct {
 	tray    *exec.Cmd
 }
 
-// start starts both programs.
-func start(t *testing.T, w *Windows) *trayStage {
+// start starts both programs, the tray with more in its environment.
+func start(t *testing.T, w *Windows, env ...string) *trayStage {
 	t.Helper()
 	s := &trayStage{t: t, w: w, trayExe: Build(t, "stepaway/cmd/tray")}
 	enforcer := w.Command(t.Context(), Build(t, "stepaway/test/wine/enforcer"), trayPipe)
@@ -83,6 +83,7 @@ func start(t *testing.T, w *Windows) *trayStage {
 	s.waitFor("the enforcer's end", func() bool { _, n := s.heard.last("listening"); return n > 0 })
 	s.tray = w.Command(t.Context(), s.trayExe, "--link", trayPipe)
 	s.tray.Stdout, s.tray.Stderr = &s.said, &s.said
+	s.tray.Env = append(s.tray.Env, env...)
 	s.run(s.tray)
 	s.waitFor("the tray's hello", func() bool { _, n := s.heard.last("hello"); return n > 0 })
 	t.Cleanup(func() {
@@ -258,6 +259,7 @@ func desk(t *testing.T, display string, dpi int) *Windows {
 // TestTrayWarning: the warning is read from the screen, takes no focus, is clicked away, comes back louder and darkens the
 // screen, and works with the keyboard for one who gives it the focus.
 func TestTrayWarning(t *testing.T) {
+	t.Parallel() // it mostly waits
 	w := desk(t, "", 96)
 	s := start(t, w)
 	if hello, _ := s.heard.last("hello"); hello != "tray 1 0.0.1-test" {
@@ -318,8 +320,11 @@ func TestTrayWarning(t *testing.T) {
 			return strings.Contains(front, "This screen locks in 3:") // the name for a screen reader
 		})
 		s.shot("focus")
-		s.waitFor("the warning to go by "+key, func() bool { // the X server's focus follows that of Windows in its own time
-			s.xdo("key", "Tab", key)
+		s.waitFor("the warning to go by "+key, func() bool {
+			// The X server's focus follows that of Windows in its own time, if at all.
+			focus := exec.Command(rig.Tool(t, "xdotool"), "search", "--onlyvisible", "--name", "^This screen locks", "windowfocus", "key", "Tab", key)
+			focus.Env = append(os.Environ(), "DISPLAY="+w.Display)
+			_ = focus.Run() // fails once the warning is gone
 			time.Sleep(500 * time.Millisecond)
 			img := s.shot("by-" + key)
 			return around(img, img.Bounds(), ink).Dy() < 60
@@ -330,6 +335,7 @@ func TestTrayWarning(t *testing.T) {
 
 // TestTrayOnTwoMonitors: the button is where the pointer is, a copy on the other monitor, and both are dark at the end.
 func TestTrayOnTwoMonitors(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := start(t, desk(t, rig.TwoMonitors(t), 96))
 	left, right := image.Rect(0, 0, 1024, 768), image.Rect(1024, 0, 2048, 768)
 	for _, c := range []struct {
@@ -357,6 +363,7 @@ func TestTrayOnTwoMonitors(t *testing.T) {
 
 // TestTraySizes: at 150 and 300 % everything is larger, and nothing is cut off.
 func TestTraySizes(t *testing.T) {
+	t.Parallel() // it mostly waits
 	for _, dpi := range []int{144, 288} {
 		t.Run(strconv.Itoa(dpi), func(t *testing.T) {
 			s := start(t, desk(t, "", dpi))
@@ -380,8 +387,8 @@ func TestTraySizes(t *testing.T) {
 
 // TestTraySpanish: the warning speaks the language of the person's Windows.
 func TestTraySpanish(t *testing.T) {
-	t.Setenv("LC_ALL", "es_ES.UTF-8") // of which Wine makes the language of its Windows
-	s := start(t, desk(t, "", 96))
+	t.Parallel()                                         // it mostly waits
+	s := start(t, desk(t, "", 96), "LC_ALL=es_ES.UTF-8") // of which Wine makes the language of its Windows
 	s.say(link.Warned, 235*time.Second)
 	_, c := s.seen("spanish", "Esta pantalla se bloquea en 3:")
 	if !strings.Contains(c.text, "Para continuar, pulse una tecla") || c.label != "Continuar" {
@@ -393,6 +400,7 @@ func TestTraySpanish(t *testing.T) {
 
 // TestTrayMenu: the icon shows the state, and its menu the model of the tray; a click on Lock now asks for a lock.
 func TestTrayMenu(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := start(t, New(t))
 	panel := image.Rect(900, 748, 1024, 768) // the notification area of the desktop
 	icon := func(i picture.Icon, name string) (at image.Point) {
@@ -492,6 +500,7 @@ func off(a, b uint8) int { return max(int(a)-int(b), int(b)-int(a)) }
 
 // TestHighContrast: the card is in the colours of the person's theme.
 func TestHighContrast(t *testing.T) {
+	t.Parallel() // it mostly waits
 	w := desk(t, "", 96)
 	for name, rgb := range map[string]string{"Window": "0 0 0", "WindowText": "255 255 0", "ButtonFace": "0 0 0",
 		"ButtonText": "0 255 255", "Hilight": "0 128 0", "HilightText": "255 255 255"} {
