@@ -23,7 +23,7 @@ const (
 func (t *ticks) look(now, up time.Duration, count, last uint32) time.Duration {
 	first := !t.known
 	if first || last != t.last {
-		t.at = max(t.at, t.place(now, up, ago(count, last), first))
+		t.at = t.place(now, up, ago(count, last), first)
 	}
 	t.known, t.last, t.looked = true, last, now
 	return t.at

@@ -96,6 +96,7 @@ func TestLeft(t *testing.T) {
 		"the clock is set back":     {{10 * h, disconnected, gone, wall, 10*h - time.Minute}, {11 * h, disconnected, gone, gone - 1e15, 10*h - time.Minute}},
 		"in the future at first":    {{10 * h, disconnected, wall + 1, wall, 10 * h}, {11 * h, disconnected, wall + 1, wall + 2, 10 * h}},
 		"before the boot":           {{10 * h, disconnected, ago(20 * h), wall, 1}},
+		"in 1601":                   {{10 * h, disconnected, 1, wall, 1}},
 		"times unknown":             {{10 * h, disconnected, 0, 0, 10 * h}, {11 * h, disconnected, 0, 0, 10 * h}},
 		"known later":               {{10 * h, disconnected, 0, 0, 10 * h}, {10*h + time.Minute, disconnected, ago(2 * time.Minute), wall, 10*h - time.Minute}},
 		"known later, but no later": {{10 * h, disconnected, 0, 0, 10 * h}, {11 * h, disconnected, wall, wall, 10 * h}},
