@@ -1,9 +1,11 @@
 package spool
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -91,5 +93,34 @@ func TestUnusableDirectoryIsAnError(t *testing.T) {
 			s.Close()
 			t.Errorf("%s was taken", dir)
 		}
+	}
+}
+
+func bodies(t testing.TB, s *Spool) [][]byte {
+	t.Helper()
+	rs, err := s.Next(0, 1<<20, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bs [][]byte
+	for _, r := range rs {
+		bs = append(bs, r.Body)
+	}
+	return bs
+}
+
+func sameBodies(a, b [][]byte) bool { return slices.EqualFunc(a, b, bytes.Equal) }
+
+// wait wants the child to end by itself within a minute.
+func (c *child) wait(t *testing.T) {
+	t.Helper()
+	select {
+	case <-c.done:
+	case <-time.After(time.Minute):
+		t.Error("the child hangs")
+		c.cmd.Process.Kill()
+	}
+	if err := c.cmd.Wait(); err != nil {
+		t.Errorf("child: %v", err)
 	}
 }

@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -200,21 +199,6 @@ func wantErr(t testing.TB, err, want error) {
 		t.Errorf("error %v, want %v", err, want)
 	}
 }
-
-func bodies(t testing.TB, s *Spool) [][]byte {
-	t.Helper()
-	rs, err := s.Next(0, 1<<20, 1<<30)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var bs [][]byte
-	for _, r := range rs {
-		bs = append(bs, r.Body)
-	}
-	return bs
-}
-
-func sameBodies(a, b [][]byte) bool { return slices.EqualFunc(a, b, bytes.Equal) }
 
 // memory makes a directory on a file system in memory, for tests that write often and lose no power.
 func memory(t testing.TB) string {

@@ -268,17 +268,3 @@ func (c *child) kill(t *testing.T) {
 	<-c.done
 	c.cmd.Wait()
 }
-
-// wait wants the child to end by itself within a minute.
-func (c *child) wait(t *testing.T) {
-	t.Helper()
-	select {
-	case <-c.done:
-	case <-time.After(time.Minute):
-		t.Error("the child hangs")
-		c.cmd.Process.Kill()
-	}
-	if err := c.cmd.Wait(); err != nil {
-		t.Errorf("child: %v", err)
-	}
-}
