@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"stepaway/audit"
 	"stepaway/packaging"
@@ -83,6 +84,20 @@ func (c collector) started(device, version string) (out []audit.Event) {
 	return out
 }
 
+// gap is between the end of the first agent and the next start.
+func (c collector) gap() time.Duration {
+	var ended time.Time
+	for _, e := range c.events() {
+		switch {
+		case e.Type == audit.AgentStop:
+			ended = e.Wall
+		case e.Type == audit.AgentStart && !ended.IsZero():
+			return e.Wall.Sub(ended)
+		}
+	}
+	return 0
+}
+
 // One command installs, enrolls, and what the agent records reaches the collector with site and unit; an upgrade is the same
 // device; and when everything was delivered nothing is left.
 func TestInstallationEnrolls(t *testing.T) {
@@ -103,6 +118,7 @@ func TestInstallationEnrolls(t *testing.T) {
 		t.Errorf("it came from %q, %q", e.Site, e.Unit)
 	}
 	c.must("verify", "--data", c.data)
+	t.Logf("without an agent for %v while it was upgraded, on a machine with other work", c.gap())
 
 	m.msiexec(done, "/x", m.code(d.newer))
 	m.removed()

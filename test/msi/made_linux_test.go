@@ -37,7 +37,7 @@ var made = sync.OnceValues(func() (d dist, err error) {
 	}
 	for version, into := range map[string]*string{older: &d.older, newer: &d.newer} {
 		dir := filepath.Join(d.top, version)
-		cmd := exec.Command("make", "--no-print-directory", "msi", "VERSION="+version, "WINBIN="+dir, "DIST="+d.top)
+		cmd := exec.Command("make", "--no-print-directory", "msi", "STATIC=agent courier", "VERSION="+version, "WINBIN="+dir, "DIST="+d.top)
 		cmd.Dir, cmd.Env = "../..", append(os.Environ(), "SOURCE_DATE_EPOCH=1700000000", "STEPAWAY_CODE_CERT=", "STEPAWAY_CODE_KEY=")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return d, fmt.Errorf("make msi: %w: %s", err, out)
