@@ -32,14 +32,15 @@ func (w *ward) icon(c color.RGBA) bool {
 	return n > 15
 }
 
-// bubble says whether a notification is where XFCE shows them: there the desktop's background is hidden.
-func (w *ward) bubble() bool {
+// bubble says whether a notification is where XFCE shows them, and not all of the screen is covered.
+func (w *ward) bubble() bool { w.t.Helper(); return w.icon(amber) && !w.bare() }
+
+// bare says whether the desktop's background is seen where XFCE shows notifications.
+func (w *ward) bare() bool {
 	w.t.Helper()
-	img := w.Look()
 	corner := image.Rect(qemu.Width-400, 60, qemu.Width-40, 140)
-	_, bare := find(img, corner, ink)
-	_, icon := find(img, panel, amber)
-	return bare < corner.Dx()*corner.Dy()/2 && icon > 15 // and not all of the screen is covered
+	_, n := find(w.Look(), corner, ink)
+	return n > corner.Dx()*corner.Dy()/2
 }
 
 // asks says what the greeter waits for: "name", "password", or "" while there is none.

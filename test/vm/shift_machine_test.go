@@ -53,11 +53,16 @@ type part struct {
 	test func(*ward)
 }
 
+// A QEMU sleeps once: version 7.2 leaves S3 at once when it is entered again, so no two parts with sleep follow one another
+// without a start between them.
 var lanes = []struct {
 	name  string
 	parts []part
 }{
-	{"idle", []part{{"idle", (*ward).restsQuietly}}},
+	{"idle", []part{
+		{"idle", (*ward).restsQuietly},
+		{"rtcwake", (*ward).sleepsAcrossADeadline},
+	}},
 	{"desk", []part{
 		{"lock", (*ward).locksByIdle},
 		{"input", (*ward).onlyHardwareCounts},
@@ -65,11 +70,10 @@ var lanes = []struct {
 		{"clock", (*ward).clockIsSet},
 	}},
 	{"trouble", []part{
-		{"suspend", (*ward).sleepsLocked},
-		{"rtcwake", (*ward).sleepsAcrossADeadline},
 		{"kill and stop", (*ward).killedAndStopped},
 		{"upgrade", (*ward).upgradedWhileLocked},
 		{"power", (*ward).powerIsPulled},
+		{"suspend", (*ward).sleepsLocked},
 	}},
 }
 
@@ -133,10 +137,10 @@ func (w *ward) logOn() {
 // locksByIdle lets a deadline pass, and comes back with a wrong and with the right password.
 func (w *ward) locksByIdle() {
 	w.under(broad)
-	w.until("the warning and its icon", func() bool { return w.icon(amber) && w.bubble() })
+	w.until("the warning and its icon", w.bubble)
 	w.Shot("warning")
 	w.touch()
-	w.until("the warning to go away", func() bool { return w.icon(green) && !w.bubble() })
+	w.until("the warning to go away", func() bool { return w.icon(green) && w.bare() })
 	w.Shot("put-off")
 	w.step("the warning was seen, and went away with a key")
 	w.under(brisk)
