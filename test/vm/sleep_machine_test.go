@@ -15,8 +15,7 @@ import (
 func (w *ward) sleeping(wake bool, args ...string) (from, to time.Duration) {
 	w.t.Helper()
 	slept, woken := w.Heard("SUSPEND"), w.Heard("WAKEUP")
-	said := make(chan wire.Answer, 1)
-	go func() { said <- w.Try(2*patience, nil, append([]string{"/payload/guest", "slept"}, args...)...) }()
+	said := w.Begin(2*patience, append([]string{"/payload/guest", "slept"}, args...)...)
 	w.until("the machine to sleep", func() bool { return w.Heard("SUSPEND") > slept })
 	if wake {
 		w.Press()

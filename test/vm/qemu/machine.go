@@ -165,6 +165,19 @@ func (m *Machine) Try(limit time.Duration, input []byte, args ...string) wire.An
 	return a
 }
 
+// Begin is Try beside the test. Where the machine does not answer, Err says so and Code is -1.
+func (m *Machine) Begin(limit time.Duration, args ...string) <-chan wire.Answer {
+	said := make(chan wire.Answer, 1)
+	go func() {
+		a, err := m.port.ask(wire.Request{Args: args, Limit: limit.Milliseconds()}, limit+time.Minute)
+		if err != nil {
+			a = wire.Answer{Err: err.Error(), Code: -1}
+		}
+		said <- a
+	}()
+	return said
+}
+
 // Touched is when the kernel of the machine had the last event of a hardware device, since its boot, and which one.
 func (m *Machine) Touched() (since time.Duration, device string) {
 	m.T.Helper()
