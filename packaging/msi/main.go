@@ -80,7 +80,19 @@ func (b build) make() (path string, err error) {
 	if err := b.signer.sign(made); err != nil {
 		return "", err
 	}
-	return path, copyFile(made, path)
+	if err := copyFile(made, path); err != nil {
+		return "", err
+	}
+	return path, writeSum(path)
+}
+
+// writeSum writes the check sum of a file beside it, in the form of sha256sum.
+func writeSum(path string) error {
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path+".sha256", fmt.Appendf(nil, "%x  %s\n", sha256.Sum256(body), filepath.Base(path)), 0o644)
 }
 
 // fill puts into stage what the package is made of, with the times of the sources. It returns what tells this content from others.

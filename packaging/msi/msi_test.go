@@ -30,6 +30,11 @@ func TestTwoBuildsAreTheSame(t *testing.T) {
 	b := aBuild(t)
 	b.version = "1.2.4"
 	other := b.must(t)
+	check := exec.Command("sha256sum", "-c", "--strict", "--quiet", filepath.Base(other)+".sha256")
+	check.Dir = b.out
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("the check sum: %v %s", err, out)
+	}
 	if codes(t, other)["ProductCode"] == codes(t, aPackage(t))["ProductCode"] || codes(t, other)["UpgradeCode"] != upgradeCode {
 		t.Error("another version has the same product code, or another upgrade code")
 	}
