@@ -67,11 +67,12 @@ const wmWanted = win.WM_APP + 1
 func (s *Screen) Run(ctx context.Context) error {
 	runtime.LockOSThread() // windows belong to a thread
 	defer runtime.UnlockOSThread()
-	st := &stage{ctx: ctx, screen: s, cards: map[win.HWND]*cardWindow{}}
+	st := &stage{ctx: ctx, screen: s, cards: map[win.HWND]*cardWindow{}, speaker: newSpeaker()}
 	if err := st.open(); err != nil {
 		return fmt.Errorf("show warnings: %w", err)
 	}
 	defer st.close()
+	go st.speaker.run(ctx)
 	s.listen(st.listener)
 	defer s.listen(0)
 	defer context.AfterFunc(ctx, func() { win.PostMessage(st.listener, win.WM_CLOSE, 0, 0) })()
@@ -133,7 +134,6 @@ func (st *stage) open() error {
 		win.UnregisterClass(class)
 		return err
 	}
-	st.speaker.begin()
 	return nil
 }
 
@@ -153,7 +153,6 @@ func (st *stage) window(extended uint32, name string, style uint32, at image.Rec
 
 func (st *stage) close() {
 	st.clear()
-	st.speaker.end()
 	win.DestroyWindow(st.listener)
 	win.UnregisterClass(st.class)
 }
@@ -301,7 +300,6 @@ func (st *stage) speak() {
 func (st *stage) clear() {
 	for _, c := range st.order {
 		delete(st.cards, c.window)
-		st.speaker.forget(c.window)
 		win.DestroyWindow(c.window)
 	}
 	for _, w := range st.dims {

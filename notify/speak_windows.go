@@ -1,55 +1,65 @@
 package notify
 
 import (
+	"context"
+	"runtime"
 	"unsafe"
 
 	"github.com/lxn/win"
 )
 
 // speaker tells screen readers that a card is an alert, so that they say it without being asked: it never has the focus,
-// and what is said of a window otherwise is said when it gets that. Where that cannot be told, cards are silent.
+// and what is said of a window otherwise is said when it gets that. It has a thread of its own, so that no part of the
+// system that does not answer delays a card. Where nothing can be told, cards are silent.
 // learn.microsoft.com/windows/win32/api/oleacc/nn-oleacc-iaccpropservices
-type speaker struct {
-	services *win.IAccPropServices
-	begun    bool // COM, on this thread
+type speaker struct{ cards latest[win.HWND] }
+
+func newSpeaker() speaker { return speaker{newLatest[win.HWND]()} }
+
+// say lets screen readers say the name of a window. It does not wait, and one goroutine may call it.
+func (s speaker) say(w win.HWND) { s.cards.put(w) }
+
+// run says what say wants until ctx ends.
+func (s speaker) run(ctx context.Context) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var services *win.IAccPropServices
+	begun := false
+	for {
+		select {
+		case <-ctx.Done():
+			if services != nil {
+				services.Release()
+			}
+			if begun {
+				win.CoUninitialize()
+			}
+			return
+		case w := <-s.cards:
+			if !begun {
+				begun = win.SUCCEEDED(win.CoInitializeEx(nil, win.COINIT_MULTITHREADED))
+				services = annotations(begun)
+			}
+			speak(services, w)
+		}
+	}
 }
 
-// begin must be called on the thread of the windows, and end on the same.
-func (s *speaker) begin() {
-	s.begun = win.SUCCEEDED(win.CoInitializeEx(nil, win.COINIT_APARTMENTTHREADED))
-	if !s.begun {
-		return
-	}
+// annotations is where roles of windows are told, or nil.
+func annotations(begun bool) *win.IAccPropServices {
 	var p unsafe.Pointer
-	hresult := win.CoCreateInstance(&win.CLSID_AccPropServices, nil, win.CLSCTX_INPROC_SERVER, &win.IID_IAccPropServices, &p)
-	if win.SUCCEEDED(hresult) && p != nil {
-		s.services = (*win.IAccPropServices)(p)
+	if !begun || win.FAILED(win.CoCreateInstance(&win.CLSID_AccPropServices, nil, win.CLSCTX_INPROC_SERVER, &win.IID_IAccPropServices, &p)) {
+		return nil
 	}
+	return (*win.IAccPropServices)(p)
 }
 
-func (s *speaker) end() {
-	if s.services != nil {
-		s.services.Release()
-		s.services = nil
-	}
-	if s.begun {
-		win.CoUninitialize()
-	}
-}
-
-// say lets screen readers say the name of a window.
-func (s *speaker) say(w win.HWND) {
-	if s.services != nil {
+// speak announces a window as an alert. What was told of it ends with the window.
+func speak(services *win.IAccPropServices, w win.HWND) {
+	if services != nil {
 		var role win.VARIANT
 		role.SetLong(win.ROLE_SYSTEM_ALERT)
-		s.services.SetHwndProp(w, win.OBJID_CLIENT, win.CHILDID_SELF, &win.PROPID_ACC_ROLE, &role)
+		services.SetHwndProp(w, win.OBJID_CLIENT, win.CHILDID_SELF, &win.PROPID_ACC_ROLE, &role)
 	}
 	win.NotifyWinEvent(win.EVENT_SYSTEM_ALERT, w, win.OBJID_CLIENT, win.CHILDID_SELF)
-}
-
-// forget must be called before a window ends of which something was said.
-func (s *speaker) forget(w win.HWND) {
-	if s.services != nil {
-		s.services.ClearHwndProps(w, win.OBJID_CLIENT, win.CHILDID_SELF, []win.MSAAPROPID{win.PROPID_ACC_ROLE})
-	}
 }

@@ -20,6 +20,7 @@ type app struct {
 	words    words.Catalogue
 	follower *follower
 	shower   *notify.Shower
+	known    word // by the follower
 	news     chan word
 }
 
@@ -33,13 +34,15 @@ func newApp(socket, session string) *app {
 	return a
 }
 
-// hear keeps the newest word for run.
+// hear lets the warning know at once, and keeps the newest word for run: putting up the icon may take the desktop long,
+// and a warning must not wait for that.
 func (a *app) hear(w word) {
+	a.known = a.take(a.known, w)
 	select {
 	case <-a.news:
 	default:
 	}
-	a.news <- w
+	a.news <- a.known
 }
 
 // run serves the menu and the warnings until ctx ends, and takes everything off the screen again. The menu is made when
@@ -49,8 +52,8 @@ func (a *app) run(ctx context.Context, ready <-chan struct{}) error {
 	defer parts.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	parts.Go(func() { a.follower.run(ctx) })
 	a.startWarnings(ctx, &parts)
+	parts.Go(func() { a.follower.run(ctx) })
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	var known word
@@ -77,8 +80,7 @@ func (a *app) run(ctx context.Context, ready <-chan struct{}) error {
 			ready, clicks = nil, screen.clicks
 		case id := <-clicks:
 			a.clicked(id)
-		case w := <-a.news:
-			known = a.take(known, w)
+		case known = <-a.news:
 		case <-timer.C:
 		}
 	}
