@@ -49,7 +49,7 @@ test: ## deps, build, lint and every test but the whole machine in QEMU (STEPAWA
 
 test-machine: ## every step of a shift on a whole machine: Debian with XFCE in QEMU; pictures in out/machine/
 	@test/deps.sh build machine
-	@go test -tags machine -count=1 -timeout 30m -v ./test/vm
+	@go test -tags machine -count=1 -parallel 3 -timeout 40m -v ./test/vm | grep --line-buffered -v '^ *=== '
 
 run: ## the demonstration: warning, Continue, lock, record at the collector, within 90 seconds
 	@test/deps.sh build demo

@@ -8,7 +8,7 @@ demo=(xvfb xauth xdotool xfwm4 xfce4-panel dunst i3lock dbus dbus-x11 libnotify-
 	fonts-dejavu-core adwaita-icon-theme libglib2.0-bin procps)
 test=(e2fsprogs patchelf xclip tigervnc-standalone-server tesseract-ocr openssh-client lintian dpkg-dev zsh xss-lock xfce4-notifyd xsecurelock dbus-user-session mmdebstrap systemd-container strace python3-dbus python3-gi python3-jsonschema python3-yaml python3-prometheus-client libxml2-utils rsyslog rsyslog-gnutls rsyslog-openssl)
 bench=(xautolock xss-lock swayidle sway wtype)
-machine=(qemu-system-x86 seabios e2fsprogs mmdebstrap)
+machine=(qemu-system-x86 qemu-utils seabios e2fsprogs mmdebstrap)
 
 # What no package of Debian holds goes into a cache: the FHIR validator, and a receiver of OpenTelemetry.
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/stepaway-test
