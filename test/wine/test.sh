@@ -11,8 +11,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export GOOS=windows GOARCH=amd64 CGO_ENABLED=0
 
-packages=(audit clock courier doctor enforce idle installer inventory journal link lock notify picture policy policy/file policy/registry session/wts spool tray trusted uplink words)
+packages=(audit clock cmd/courier courier doctor enforce idle installer inventory journal link lock notify picture policy policy/file policy/registry session/wts spool tray trusted uplink words)
 go test -count=1 -p 2 -timeout 8m -exec "$PWD/test/wine/exec.sh" "${packages[@]/#/./}"
 
 # The mutants of deadline run the go command.
 go test -count=1 -p 2 -timeout 8m -exec "$PWD/test/wine/exec.sh" -skip TestMutants ./deadline ./durable
+
+# Files of sinks are written in these tests with paths and modes of Linux.
+go test -count=1 -timeout 8m -exec "$PWD/test/wine/exec.sh" -skip 'TestParse$|TestProblems|TestFiles|TestLoad' ./sink
