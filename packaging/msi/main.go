@@ -55,8 +55,10 @@ func (b build) make() (path string, err error) {
 		return "", err
 	}
 	path = filepath.Join(b.out, "stepaway_"+b.version+"_x64.msi")
-	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
-		return "", err
+	for _, old := range []string{path, path + ".sha256"} {
+		if err := os.Remove(old); err != nil && !os.IsNotExist(err) {
+			return "", err
+		}
 	}
 	stage, err := os.MkdirTemp("", "stepaway-msi")
 	if err != nil {
