@@ -135,6 +135,9 @@ func (e *Enforcer) newGuard(s session.Session, now Instant) *guard {
 	if !known || e.o.Saved.Boot != e.o.Boot || last > now {
 		last = now
 	}
+	if s.Left > 0 { // nobody has sat before it since, whenever it is first seen
+		last = min(last, s.Left)
+	}
 	g := &guard{s: s, m: deadline.New(last, deadline.Limits{}), reason: audit.Idle, proof: policy.ProofNone,
 		release: func() {}, started: now, look: now + readableIn, told: -injectedEvery, impostor: -impostorEvery}
 	g.tray.due = deadline.Never

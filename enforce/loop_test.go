@@ -1007,6 +1007,16 @@ func TestTerminalThatComesAfterTheLogonIsFound(t *testing.T) {
 	})
 }
 
+// A session that is disconnected when the agent starts has been idle since it was left.
+func TestSessionThatWasLeftBeforeTheStart(t *testing.T) {
+	left := desk
+	left.Left = 930 * sec
+	play(t, func(w *world, _ *Options) { w.sessions = []session.Session{left} }, func(w *world) {
+		w.after(sec)
+		w.expect(audit.LockRequested, audit.LockProved)
+	})
+}
+
 func TestServerThatStartsAfterTheLogonIsFound(t *testing.T) {
 	bare := desk
 	bare.Display, bare.Since = "", 990*sec

@@ -25,10 +25,17 @@ type From struct{ Limit, Action, CloseClients, SignOut string }
 
 // For answers what holds for a user of these groups on this workstation. The terms of the workstation's class stand in
 // place of the general ones. Of several roles the strictest value counts, one by one; a user in no role has the general
-// terms. What the class sets, no role exceeds.
+// terms. What the class sets, no role exceeds. Groups that come with their SIDs are those of Windows, to which it makes no
+// difference how a name is capitalized.
 func (p *Policy) For(groups []string) Effective {
+	same := func(a, b string) bool { return a == b }
+	if slices.ContainsFunc(groups, func(g string) bool { return strings.HasPrefix(g, "S-1-") }) {
+		same = strings.EqualFold
+	}
 	in := func(r Role) bool {
-		return slices.ContainsFunc(r.Groups, func(g string) bool { return slices.Contains(groups, g) })
+		return slices.ContainsFunc(r.Groups, func(g string) bool {
+			return slices.ContainsFunc(groups, func(has string) bool { return same(g, has) })
+		})
 	}
 	var rs []Role
 	for _, r := range p.Roles {

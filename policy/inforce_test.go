@@ -49,6 +49,7 @@ roles:
 		{"kiosk pharmacy", terms4{m, 30 * time.Second, SignOut, "kiosk"}},
 		{"kiosk clinicians", terms4{m, 30 * time.Second, Lock, "kiosk"}},
 		{"CLINICIANS", terms4{15 * m, 5 * m, Lock, ""}},
+		{"S-1-5-32-545 CLINICIANS", terms4{30 * m, 5 * m, Lock, "clinical"}}, // Windows
 	} {
 		if got := terms4Of(p.For(strings.Fields(c.groups))); got != c.want {
 			t.Errorf("For(%s) = %+v, want %+v", c.groups, got, c.want)
