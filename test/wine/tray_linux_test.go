@@ -176,7 +176,7 @@ func (s *trayStage) findCard(img image.Image, in image.Rectangle) card {
 	return c
 }
 
-// seen waits until a card is there whose text holds want, and takes a picture of it.
+// seen waits until a card with a button is there whose text holds want, and takes a picture of it.
 func (s *trayStage) seen(name, want string) (image.Image, card) {
 	s.t.Helper()
 	var img image.Image
@@ -189,7 +189,7 @@ func (s *trayStage) seen(name, want string) (image.Image, card) {
 	s.waitFor("the warning "+name, func() bool {
 		img = s.shot(name)
 		c = s.findCard(img, img.Bounds())
-		return strings.Contains(c.text, want)
+		return strings.Contains(c.text, want) && c.label != "" // the button is painted last
 	})
 	return img, c
 }
