@@ -41,6 +41,45 @@ func (m *machine) describedAsInstalled() {
 	m.socketsAre(doc["Sockets"])
 	m.filesAre(doc["Files"])
 	m.processesAre(doc["Processes"])
+	m.nothingElseIsListed(doc)
+}
+
+// seldom is what the list has and a machine with the agent's package need not have at any one moment.
+var seldom = []string{"stepaway-collector.service", "stepaway-collector", "stepaway-tray", "/etc/stepaway/enrolment-token",
+	"/etc/stepaway/approvals/", "/etc/stepaway/approvals/*", "/run/stepaway/input.json", "/run/stepaway/policy/collector.json"}
+
+// nothingElseIsListed is the other way round: what is listed is there.
+func (m *machine) nothingElseIsListed(doc map[string][][]string) {
+	m.t.Helper()
+	units := m.Must("systemctl", "list-unit-files", "--no-legend", "stepaway*")
+	for _, r := range doc["Services"] {
+		if !slices.Contains(seldom, r[0]) && !strings.Contains(units, r[0]+" ") {
+			m.t.Errorf("the unit %s is listed and not installed", r[0])
+		}
+	}
+	processes := m.Must("ps", "-e", "-o", "args=")
+	for _, r := range doc["Processes"] {
+		program, _, _ := strings.Cut(r[0], " ")
+		if !slices.Contains(seldom, program) && !strings.Contains(r[0], "--session") &&
+			!strings.Contains(r[0], "Windows") && !strings.Contains(processes, "/usr/bin/"+r[0]) {
+			m.t.Errorf("the process %s is listed and does not run", r[0])
+		}
+	}
+	compared := 0
+	for _, r := range slices.Concat(doc["Sockets"], doc["Files"]) {
+		for path := range strings.SplitSeq(r[0], ", ") {
+			if !strings.HasPrefix(path, "/") || slices.Contains(seldom, path) {
+				continue
+			}
+			compared++
+			if _, err := m.Run(m.t.Context(), "test", "-e", strings.TrimSuffix(path, "*")); err != nil {
+				m.t.Errorf("%s is listed and not there", path)
+			}
+		}
+	}
+	if compared < 15 {
+		m.t.Errorf("only %d paths were looked for", compared)
+	}
 }
 
 // row is that of a table whose first cell is name.
