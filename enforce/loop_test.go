@@ -376,11 +376,13 @@ func TestReturnToALockerThroughAGreeter(t *testing.T) {
 	for _, c := range []struct {
 		name               string
 		switched, unlocked bool
+		untold             bool // logind has not told of the return when the locker goes
 		want               audit.Type
 	}{
-		{"by the password", true, true, audit.UnlockSeen},
-		{"past the greeter", true, false, audit.TamperSeen},
-		{"unlocked by a program, with no greeter", false, true, audit.TamperSeen},
+		{"by the password", true, true, false, audit.UnlockSeen},
+		{"by the password, and nobody tells", true, true, true, audit.UnlockSeen},
+		{"past the greeter", true, false, false, audit.TamperSeen},
+		{"unlocked by a program, with no greeter", false, true, false, audit.TamperSeen},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			play(t, nil, func(w *world) {
@@ -394,7 +396,13 @@ func TestReturnToALockerThroughAGreeter(t *testing.T) {
 				if c.unlocked {
 					back.Unlocked = w.Now()
 				}
-				w.logOn(back)
+				if c.untold {
+					w.mu.Lock()
+					w.sessions = []session.Session{back}
+					w.mu.Unlock()
+				} else {
+					w.logOn(back)
+				}
 				w.held["1"] <- ReleaseUnknown
 				synctest.Wait()
 				if got := w.types(); !slices.Contains(got, c.want) {

@@ -184,7 +184,11 @@ func (e *Enforcer) secured(ctx context.Context, g *guard, proof policy.Proof, ru
 	}
 }
 
-// hold watches a proved lock until it is gone.
+// freshWithin is how long the news of a session may take before what is known decides.
+const freshWithin = time.Second
+
+// hold watches a proved lock until it is gone. Where nobody saw how it went, it is asked first how the sessions stand: that its
+// user came back by a greeter may not have been told yet, and locking him again would be harm.
 func (e *Enforcer) hold(ctx context.Context, g *guard) {
 	g.release()
 	holding, cancel := context.WithCancel(ctx)
@@ -193,10 +197,32 @@ func (e *Enforcer) hold(ctx context.Context, g *guard) {
 	e.work.Go(func() {
 		select {
 		case r := <-e.o.Ladder.Hold(holding, s):
-			e.post(holding, func() { e.released(g, r) })
+			var now []session.Session
+			if r == ReleaseUnknown {
+				now = e.fresh(holding)
+			}
+			e.post(holding, func() {
+				if now != nil {
+					e.adopt(ctx, now)
+				}
+				if e.guards[g.s.ID] == g {
+					e.released(g, r)
+				}
+			})
 		case <-holding.Done():
 		}
 	})
+}
+
+// fresh is who is logged on now, nil if that is not known in time.
+func (e *Enforcer) fresh(ctx context.Context) []session.Session {
+	ctx, cancel := context.WithTimeout(ctx, freshWithin)
+	defer cancel()
+	ss, err := e.o.Sessions.Snapshot(ctx)
+	if err != nil {
+		return nil
+	}
+	return ss
 }
 
 // released decides whether a lock that is gone was opened by its user or lost. What a person types into a greeter is not

@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// askManager is how long the service manager has for all of its answers.
-const askManager = 10 * time.Second
+// askManager is how long the service manager has for all of its answers: long, because nobody waits for them, and a busy machine
+// must not be told from one where a unit is gone.
+const askManager = time.Minute
 
 // The settings that are looked at: each would weaken the service if it were changed. First
 // those of a unit, then of a socket, then of a service.
