@@ -15,8 +15,9 @@ import (
 // maxBytes of bodies. Each is checked to continue the one before it. After a number below the freed position it
 // begins there.
 func (s *Spool) Next(after uint64, max, maxBytes int) (rs []audit.Record, err error) {
+	told := s.State()
 	err = s.view(func(tx *bolt.Tx) (err error) {
-		rs, err = next(tx, after, max, maxBytes)
+		rs, err = next(tx, told, after, max, maxBytes)
 		return err
 	})
 	if err != nil {
@@ -42,11 +43,15 @@ func (s *Spool) view(f func(*bolt.Tx) error) error {
 	return err
 }
 
-// next goes by the state in the file: the one in memory may be older by a commit.
-func next(tx *bolt.Tx, after uint64, max, maxBytes int) (rs []audit.Record, err error) {
+// next goes by the state in the file, which may be newer by a commit than what was told, and is no further than that: a commit is
+// seen before it is on disk, and may be seen and have failed. Whoever has sent such an event has more than the spool after a power cut.
+func next(tx *bolt.Tx, told State, after uint64, max, maxBytes int) (rs []audit.Record, err error) {
 	x := &txn{meta: tx.Bucket(metaBucket)}
 	if err := x.read(); err != nil {
 		return nil, err
+	}
+	if x.st.Epoch != told.Epoch {
+		return nil, nil
 	}
 	prev := ""
 	switch {
@@ -58,6 +63,9 @@ func next(tx *bolt.Tx, after uint64, max, maxBytes int) (rs []audit.Record, err 
 	c := tx.Bucket(eventBucket).Cursor()
 	for k, v := c.Seek(key(after + 1)); k != nil && len(rs) < max; k, v = c.Next() {
 		seq := after + 1 + uint64(len(rs))
+		if seq > told.Head {
+			break
+		}
 		if !bytes.Equal(k, key(seq)) || !continues(v, prev) {
 			return nil, fmt.Errorf("%w: event %d does not continue the one before it", ErrDamaged, seq)
 		}

@@ -12,13 +12,14 @@ import (
 
 // NextFor answers the events that a sink has not got, as Next does, and the epoch that they are of.
 func (s *Spool) NextFor(sink string, max, maxBytes int) (rs []audit.Record, epoch string, err error) {
+	told := s.State()
 	err = s.view(func(tx *bolt.Tx) (err error) {
 		x := &txn{meta: tx.Bucket(metaBucket)}
 		if err := x.read(); err != nil {
 			return err
 		}
 		epoch = x.st.Epoch
-		rs, err = next(tx, x.st.Sinks[sink], max, maxBytes)
+		rs, err = next(tx, told, x.st.Sinks[sink], max, maxBytes)
 		return err
 	})
 	if err != nil {
