@@ -111,6 +111,9 @@ func (s *Spool) transact(js []*job) error {
 		if err := s.renew(); err != nil {
 			return err
 		}
+		if err := s.learn(); err != nil {
+			return err
+		}
 		s.doubt = false
 	}
 	tx, err := s.db.Begin(true)
@@ -138,6 +141,23 @@ func (s *Spool) transact(js []*job) error {
 	s.known = x.known
 	s.publish(x)
 	return nil
+}
+
+// learn tells and notes what came of a commit that failed and yet was seen, now that it is durable: what is done next may end
+// the epoch that it began, and the note would be two epochs old.
+func (s *Spool) learn() error {
+	tx, err := s.db.Begin(true)
+	if err != nil {
+		return err
+	}
+	x, err := load(tx, &s.o, s.known)
+	if err == nil {
+		s.publish(x)
+	}
+	if err := errors.Join(err, tx.Rollback()); err != nil {
+		return err
+	}
+	return s.writeAck()
 }
 
 // end commits. After a failure it finds out whether the commit is seen all the same.

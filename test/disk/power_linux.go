@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -227,9 +228,20 @@ func (l *Log) Cut(t testing.TB, at int, r *rand.Rand, f func(dir string)) {
 	dir := t.TempDir()
 	mount(t, attach(t, path), dir)
 	f(dir)
-	if err := unix.Unmount(dir, 0); err != nil {
+	if err := unmount(dir); err != nil {
 		t.Errorf("unmount a cut disk: %v", err)
 	}
+}
+
+// unmount waits a while for whoever still has a file open there, such as a child that another test is just starting.
+func unmount(dir string) (err error) {
+	for range 100 {
+		if err = unix.Unmount(dir, 0); !errors.Is(err, unix.EBUSY) {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return err
 }
 
 // put does the first n bytes of a write.
