@@ -50,7 +50,7 @@ type guard struct {
 	shown    link.State
 	started  Instant
 	since    Instant // when it was last secured
-	switched Instant // when its seat was last switched to or from it
+	switched Instant // when its seat was last switched to it
 	blind    bool    // input.unreadable was said
 	injected uint64
 	told     Instant // when input.injected was last said
@@ -152,7 +152,9 @@ func (e *Enforcer) newGuard(s session.Session, now Instant) *guard {
 // refresh takes what changed of a session that is known.
 func (e *Enforcer) refresh(ctx context.Context, g *guard, s session.Session) {
 	if s.Active != g.s.Active {
-		g.switched = e.o.Clock.Now()
+		if s.Active {
+			g.switched = e.o.Clock.Now()
+		}
 		e.recordOf(g, audit.Event{Type: audit.SessionSwitch, Facts: &audit.Facts{Code: activeWord(s.Active)}})
 	}
 	claimed, unclaimed := s.LockedHint && !g.s.LockedHint, g.s.LockedHint && !s.LockedHint

@@ -374,34 +374,38 @@ func TestReturnFromBehindAGreeter(t *testing.T) {
 // light-locker covers the screen, which proves the lock, and then has LightDM bring a greeter in front.
 func TestReturnToALockerThroughAGreeter(t *testing.T) {
 	for _, c := range []struct {
-		name               string
-		switched, unlocked bool
-		untold             bool // logind has not told of the return when the locker goes
-		want               audit.Type
+		name                 string
+		away, back, unlocked bool
+		untold               bool // logind has not told of the last when the locker goes
+		want                 audit.Type
 	}{
-		{"by the password", true, true, false, audit.UnlockSeen},
-		{"by the password, and nobody tells", true, true, true, audit.UnlockSeen},
-		{"past the greeter", true, false, false, audit.TamperSeen},
-		{"unlocked by a program, with no greeter", false, true, false, audit.TamperSeen},
+		{"by the password", true, true, true, false, audit.UnlockSeen},
+		{"by the password, and nobody tells", true, true, true, true, audit.UnlockSeen},
+		{"past the greeter", true, true, false, false, audit.TamperSeen},
+		{"unlocked by a program, with a greeter in front", true, false, true, false, audit.TamperSeen},
+		{"unlocked by a program, with no greeter", false, true, true, false, audit.TamperSeen},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			play(t, nil, func(w *world) {
+			front := desk
+			front.Active = true
+			play(t, func(w *world, _ *Options) { w.sessions = []session.Session{front} }, func(w *world) {
 				w.after(61 * sec)
-				back := desk
-				if c.switched {
-					away := desk
-					away.Active = !desk.Active
+				if c.away {
+					away := front
+					away.Active = false
 					w.logOn(away)
 				}
+				last := front
+				last.Active = c.back
 				if c.unlocked {
-					back.Unlocked = w.Now()
+					last.Unlocked = w.Now()
 				}
 				if c.untold {
 					w.mu.Lock()
-					w.sessions = []session.Session{back}
+					w.sessions = []session.Session{last}
 					w.mu.Unlock()
 				} else {
-					w.logOn(back)
+					w.logOn(last)
 				}
 				w.held["1"] <- ReleaseUnknown
 				synctest.Wait()

@@ -2,11 +2,8 @@ package inventory
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -59,39 +56,7 @@ func (p Place) file(ctx context.Context, s State, name, path string) {
 	}
 	s.add(name+owner, fmt.Sprintf("%d:%d", st.Uid, st.Gid))
 	s.add(name+mode, fmt.Sprintf("%04o", st.Mode&0o7777))
-	s.add(name, content(ctx, f, st, p.Bytes))
-}
-
-// content is the hash of a file, or the word for what it is instead.
-func content(ctx context.Context, f *os.File, st unix.Stat_t, most int64) string {
-	switch {
-	case st.Mode&unix.S_IFMT != unix.S_IFREG:
-		return "special"
-	case st.Size > most:
-		return "too-long"
-	}
-	h := sha256.New()
-	n, err := io.Copy(h, io.LimitReader(&until{ctx, f}, most+1))
-	switch {
-	case err != nil:
-		return unreadable
-	case n > most:
-		return "too-long"
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
-
-// until is a reader that ends with a context.
-type until struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (u *until) Read(b []byte) (int, error) {
-	if err := u.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return u.r.Read(b)
+	s.add(name, content(ctx, f, p.Bytes))
 }
 
 // unitFiles lists the unit files and drop-ins on disk, also those that are not in force yet.

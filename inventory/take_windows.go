@@ -2,9 +2,7 @@ package inventory
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -90,39 +88,6 @@ func permissions(f *os.File) string {
 		return unreadable
 	}
 	return hash([]byte(sd.String()))
-}
-
-// content is the hash of a file, or the word for what it is instead.
-func content(ctx context.Context, f *os.File, most int64) string {
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return unreadable
-	case !info.Mode().IsRegular():
-		return "special"
-	}
-	h := sha256.New()
-	n, err := io.Copy(h, io.LimitReader(&until{ctx, f}, most+1))
-	switch {
-	case err != nil:
-		return unreadable
-	case n > most:
-		return "too-long"
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
-
-// until is a reader that ends with a context.
-type until struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (u *until) Read(b []byte) (int, error) {
-	if err := u.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return u.r.Read(b)
 }
 
 // beside is what else is in the programs' directory: a library there might be loaded.

@@ -45,6 +45,42 @@ func TestAppendReadAckAndOpenAgain(t *testing.T) {
 	checkModes(t, dir)
 }
 
+// A commit is seen before it is on disk, and may be seen and have failed. What nobody was told of is not handed on.
+func TestNextHandsOnWhatWasTold(t *testing.T) {
+	s, _ := open(t, t.TempDir(), Options{Sinks: []string{"siem"}})
+	mustAppend(t, s, events("a", 1, 3)...)
+	told := s.State()
+	mustAppend(t, s, events("a", 4, 9)...)
+	s.state.Store(&told)
+	if got := sequence(t, s, 0); len(got) != 3 {
+		t.Errorf("%v, three were told", got)
+	}
+	if rs, _, err := s.NextFor("siem", 100, 1<<20); len(rs) != 3 || err != nil {
+		t.Errorf("to a sink: %v, %v", rs, err)
+	}
+	must(t, s.Fork("diverged"))
+	s.state.Store(&told)
+	if got := sequence(t, s, 0); got != nil {
+		t.Errorf("%v of an epoch that nobody was told of", got)
+	}
+}
+
+// A commit that failed, was seen all the same, and began an epoch is told and noted before the next one may end that epoch.
+func TestCommitInDoubtIsNoted(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := open(t, dir, Options{})
+	mustAppend(t, s, events("a", 1, 3)...)
+	old, noted := s.State(), s.noted
+	must(t, s.submit(func(x *txn) error { return x.rollback("diverged", x.st.Acked, 0) }))
+	begun := s.State().Epoch
+	s.state.Store(&old)
+	s.noted, s.doubt = noted, true
+	must(t, s.submit(func(*txn) error { return nil }))
+	if now, err := readAck(dir); err != nil || now.Epoch != begun || s.State().Epoch != begun {
+		t.Errorf("noted %s, told %s, begun %s, %v", now.Epoch, s.State().Epoch, begun, err)
+	}
+}
+
 func TestNextKeepsItsBounds(t *testing.T) {
 	s, _ := open(t, t.TempDir(), Options{})
 	mustAppend(t, s, events("a", 1, 20)...)
