@@ -76,6 +76,7 @@ type Courier struct {
 	q    Queue
 	wake chan struct{} // something to send
 	told chan struct{} // status changed
+	anew chan struct{} // the clock was set: what failed may be well now
 
 	mu        sync.Mutex
 	run       string
@@ -102,7 +103,8 @@ func New(q Queue, o Options) *Courier {
 	}
 	var id [4]byte
 	rand.Read(id[:])
-	c := &Courier{o: o, q: q, wake: make(chan struct{}, 1), told: make(chan struct{}, 1), run: hex.EncodeToString(id[:])}
+	c := &Courier{o: o, q: q, wake: make(chan struct{}, 1), told: make(chan struct{}, 1),
+		anew: make(chan struct{}, 1), run: hex.EncodeToString(id[:])}
 	if o.Peer == nil {
 		c.state = "none"
 	}

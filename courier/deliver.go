@@ -64,7 +64,10 @@ func (c *Courier) deliver(ctx context.Context, end context.CancelCauseFunc) {
 				lapsed, renewal, d = true, time.Time{}, 0 // renew at once, then go on
 			}
 			c.failure(err, d)
-			pause(ctx, d)
+			if c.rest(ctx, d) {
+				wait.reset()
+				renewal = time.Time{}
+			}
 		}
 	}
 }
@@ -86,6 +89,19 @@ func earlier(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// rest waits, and reports whether it was cut short because the clock was set: a certificate of tomorrow may be one of today.
+func (c *Courier) rest(ctx context.Context, d time.Duration) (anew bool) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	case <-c.anew:
+		return true
+	}
+	return false
 }
 
 // idle waits for something to send.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -123,6 +124,9 @@ func (c *Courier) store(ctx context.Context, l *line, ev *link.Events) error {
 		}
 	}
 	c.spool("")
+	if slices.ContainsFunc(ev.Batch, func(e audit.Event) bool { return e.Type == audit.ClockJump }) {
+		poke(c.anew)
+	}
 	if wait.tries > 0 {
 		c.record(audit.SpoolFailed, &audit.Facts{Count: int64(wait.tries), LateMS: audit.MS(time.Since(began))})
 	}

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"log/slog"
 	"math/big"
+	"net"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"stepaway/audit"
+	"stepaway/link"
 	"stepaway/uplink"
 )
 
@@ -180,4 +182,51 @@ func TestRenewalsAreSpread(t *testing.T) {
 	if len(days) != 3 || days[20] < 40 || days[21] < 40 || days[22] < 20 {
 		t.Errorf("%v", days)
 	}
+}
+
+// TestAClockThatWasSet: what was refused for the time is tried again as soon as the enforcer tells that the clock was set,
+// and not with the next of the rare tries.
+func TestAClockThatWasSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, q := &door{code: "expired"}, &shelf{events: []audit.Event{{}}}
+		near, far := net.Pipe()
+		dial := func(context.Context) (net.Conn, error) { return near, nil }
+		ctx, cancel := context.WithCancel(context.Background())
+		c := New(q, Options{Peer: d, Dial: dial, Stamp: stampTest, Log: slog.New(slog.DiscardHandler)})
+		done := make(chan error, 1)
+		go func() { done <- c.Run(ctx) }()
+		told := make(chan error, 1)
+		go func() { // hears what the courier says
+			for {
+				if _, err := link.Read(far); err != nil {
+					told <- err
+					return
+				}
+			}
+		}()
+		say := func(n uint64, typ audit.Type) {
+			t.Helper()
+			e := audit.Event{Type: typ, Run: "r", N: n}
+			if err := link.Write(far, link.Message{Events: &link.Events{Run: "r", Batch: []audit.Event{e}}}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Second)
+		d.mu.Lock()
+		d.code = ""
+		d.mu.Unlock()
+		say(1, audit.SessionStart)
+		if p := q.Position(); p.Acked != 0 {
+			t.Fatalf("tried again for nothing: %+v", p)
+		}
+		say(2, audit.ClockJump)
+		if p := q.Position(); p.Acked != p.Head || c.Status().Collector != "up" {
+			t.Errorf("a second after the clock was set: %+v %+v", p, c.Status())
+		}
+		cancel()
+		<-done
+		far.Close()
+		<-told
+	})
 }

@@ -183,6 +183,7 @@ type Enforcer struct {
 	told    Instant       // when the status was last published
 	saved   Instant       // when the last input was saved
 	dirty   bool
+	news    bool    // since the status was published
 	beat    Instant // when the next sign of life is due
 	ready   func()  // lets the machine sleep, nil unless it is about to
 	sleepBy Instant // when it may at the latest
@@ -194,7 +195,7 @@ type Enforcer struct {
 
 // snapshotEvery is how often the sessions are read without a hint, and how long one reading may take.
 const (
-	snapshotEvery  = time.Minute
+	snapshotEvery  = 5 * time.Minute
 	snapshotWithin = 5 * time.Second
 	settling       = 5 * time.Minute // a new session's X server or terminal has this long to be found
 )
@@ -368,8 +369,7 @@ func (e *Enforcer) step(ctx context.Context) {
 			next = min(next, e.saved+saveEvery)
 		}
 	}
-	e.publish(now)
-	e.o.Timer.Set(next)
+	e.o.Timer.Set(min(next, e.publish(now)))
 }
 
 // alive gives the sign of life when it is due, and says when the next one is.

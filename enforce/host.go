@@ -112,7 +112,7 @@ func (e *Enforcer) Courier(p link.Peer) bool { return e.o.Courier(p) }
 
 // CourierSaid keeps what the courier tells of itself.
 func (e *Enforcer) CourierSaid(c *link.Courier) {
-	e.post(context.Background(), func() { e.courier = c })
+	e.post(context.Background(), func() { e.courier, e.news = c, true })
 }
 
 // Status tells a peer what it may know: root everything, a user his own sessions.

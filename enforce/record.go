@@ -23,6 +23,7 @@ func (e *Enforcer) record(ev audit.Event) {
 		ev.Outcome = audit.Success
 	}
 	e.totals.count(ev)
+	e.news = true
 	e.o.Outbox.Add(ev)
 }
 

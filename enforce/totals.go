@@ -6,19 +6,31 @@ import (
 	"time"
 
 	"stepaway/audit"
+	"stepaway/deadline"
 	"stepaway/link"
 )
 
-// publishEvery is how often the status is published at most. It is done when the loop is awake for something else, which it is
-// at least as often, so that nothing wakes up for it.
-const publishEvery = time.Minute
+// The status is published once a minute where there is news, and else as rarely as the sessions are read.
+const (
+	publishEvery = time.Minute
+	stillEvery   = snapshotEvery
+)
 
-func (e *Enforcer) publish(now Instant) {
-	if e.o.Publish == nil || e.told != 0 && now < e.told+publishEvery {
-		return
+// publish publishes the status when it is due, and says when the next one is.
+func (e *Enforcer) publish(now Instant) Instant {
+	pause := stillEvery
+	if e.news {
+		pause = publishEvery
 	}
-	e.told = now
+	switch {
+	case e.o.Publish == nil:
+		return deadline.Never
+	case e.told != 0 && now < e.told+pause:
+		return e.told + pause
+	}
+	e.told, e.news = now, false
 	e.o.Publish(e.status(link.Peer{Root: true}))
+	return now + stillEvery
 }
 
 // totals count what was recorded since the start.

@@ -11,7 +11,7 @@ import (
 	"stepaway/policy"
 )
 
-func TestStatusIsPublishedWithTotalsOnceAMinute(t *testing.T) {
+func TestStatusIsPublishedWithTotals(t *testing.T) {
 	var mu sync.Mutex
 	var all []link.Status
 	published := func() []link.Status { mu.Lock(); defer mu.Unlock(); return slices.Clone(all) }
@@ -35,6 +35,11 @@ func TestStatusIsPublishedWithTotalsOnceAMinute(t *testing.T) {
 		got = published()
 		if n := len(got); n < 3 || n > 5 {
 			t.Errorf("published %d times in four minutes", n)
+		}
+		w.after(time.Hour) // in which nothing happens
+		got = published()[len(got):]
+		if n := len(got); n < 11 || n > 13 {
+			t.Errorf("published %d times in an hour without news", n)
 		}
 		last := got[len(got)-1]
 		if len(last.Sessions) != 1 || last.Sessions[0].State.Phase != link.Secured {

@@ -19,7 +19,7 @@ func Text(st link.Status, now time.Time) string {
 	var w text
 	w.family("stepaway_info", "gauge", "The running agent and the hash of its policy in force.")
 	w.line("stepaway_info", 1, "version", st.Version, "policy", st.Policy)
-	w.one("stepaway_written_timestamp_seconds", "gauge", "When this was written, at least every other minute.", seconds(now))
+	w.one("stepaway_written_timestamp_seconds", "gauge", "When this was written, at least every five minutes.", seconds(now))
 	w.sessions(st, now)
 	w.one("stepaway_events_waiting", "gauge", "Events in the agent's memory that the courier does not have yet.", float64(st.Waiting))
 	w.one("stepaway_events_dropped_total", "counter", "Events lost before the courier had them.", float64(st.Dropped))

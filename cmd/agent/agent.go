@@ -145,11 +145,8 @@ func newRun() string {
 	return hex.EncodeToString(b[:])
 }
 
-func alive() {
-	// Beside, because a busy service manager would hold up the loop. Nobody is left to tell when telling fails; the
-	// watchdog then does its work.
-	go func() { _, _ = sdnotify.Send(sdnotify.Alive) }()
-}
+// alive does not hold the loop up. Nobody is left to tell when telling fails; the watchdog then does its work.
+func alive() { _ = sdnotify.Beat() }
 
 // policies looks at the policy for the start, and again after every change on disk and every SIGHUP. It watches before
 // it looks, so no change is missed, and never looks twice at once.

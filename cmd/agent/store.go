@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"reflect"
 
 	"stepaway/durable"
 	"stepaway/enforce"
@@ -62,12 +63,19 @@ func (s *store) Close() {
 	<-s.done
 }
 
+// write leaves the disk alone where nothing has changed since it was last written.
 func (s *store) write() {
 	defer close(s.done)
+	var there enforce.Saved
 	for v := range s.next {
+		if reflect.DeepEqual(v, there) {
+			continue
+		}
 		if err := s.replace(v); err != nil {
 			s.log.Error("last input not saved; a restart would use an older one", "error", err)
+			v = enforce.Saved{}
 		}
+		there = v
 	}
 }
 

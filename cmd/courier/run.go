@@ -37,6 +37,7 @@ type running struct {
 	ready   bool
 	tell    func()                      // tells who started it that it is ready; may be nil
 	sending atomic.Pointer[spool.Spool] // what waits for a collector; nil where there is none
+	working atomic.Pointer[courier.Courier]
 }
 
 // errChanged ends a round because enrolment or policy changed.
@@ -85,6 +86,7 @@ func linkFor(dir string) string {
 // rounds opens the spool and works, again whenever enrolment or policy changed, the spool proved damaged or
 // its disk did not let it be opened.
 func (r *running) rounds(ctx context.Context) error {
+	defer r.answerWatchdog()()
 	for {
 		err := r.round(ctx)
 		switch {
@@ -104,6 +106,28 @@ func (r *running) rounds(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// answerWatchdog gives the service manager a sign of life now and then, until it is told to stop. One that cannot tell
+// any more how it is gives none.
+func (r *running) answerWatchdog() (stop func()) {
+	every := sdnotify.Watchdog()
+	if every == 0 {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var beside sync.WaitGroup
+	beside.Go(func() {
+		for pause(ctx, every) {
+			if c := r.working.Load(); c != nil {
+				c.Status()
+			}
+			if err := sdnotify.Beat(); err != nil {
+				r.log.Warn("service manager not told", "err", err)
+			}
+		}
+	})
+	return func() { cancel(); beside.Wait() }
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
@@ -167,6 +191,8 @@ func (r *running) work(ctx context.Context, s *spool.Spool, device audit.Label, 
 		defer r.sending.Store(nil)
 	}
 	c := courier.New(waking{queue{s}, group}, o)
+	r.working.Store(c)
+	defer r.working.Store(nil)
 	o.Changed(c.Status())
 	if !r.ready {
 		r.ready = true

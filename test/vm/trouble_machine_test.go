@@ -21,7 +21,8 @@ func (w *ward) pids(programs ...string) string {
 	return strings.ReplaceAll(list, "\n", " ")
 }
 
-// killedAndStopped: whatever is done to our processes, the deadline stays.
+// killedAndStopped: whatever is done to our processes, the deadline stays. The watchdogs end what was stopped, of the agent
+// after 15 s and of the courier after 3 minutes; the tray is the user's, and goes on when it is let.
 func (w *ward) killedAndStopped() {
 	const watchdog = 15 * time.Second // after which systemd ends an agent that does not stir
 	for _, c := range []struct {
@@ -38,6 +39,9 @@ func (w *ward) killedAndStopped() {
 		e := w.onTime(last, c.late)
 		w.proved(last)
 		w.step("SIG%s of %v: asked for a lock %v after the last key", c.sig, c.programs, at(e)-last)
+		if c.sig == "STOP" {
+			w.sh("kill -CONT " + w.pids("tray"))
+		}
 		w.open()
 		w.until("the tray", func() bool { s, _ := w.session(); return s.Tray })
 	}

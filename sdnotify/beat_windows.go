@@ -1,0 +1,4 @@
+package sdnotify
+
+// Beat does nothing: no service manager here has a watchdog.
+func Beat() error { return nil }
