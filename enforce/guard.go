@@ -108,7 +108,11 @@ func (e *Enforcer) adopt(ctx context.Context, ss []session.Session) {
 		if g := e.guards[s.ID]; g != nil {
 			e.refresh(ctx, g, s)
 		} else {
-			e.guards[s.ID] = e.newGuard(s, now)
+			g := e.newGuard(s, now)
+			e.guards[s.ID] = g
+			if e.guardedBefore(s) {
+				e.checkLocked(ctx, g, audit.UnknownReason, "found")
+			}
 		}
 	}
 	alive := map[string]session.Session{}
@@ -130,10 +134,16 @@ func (e *Enforcer) adopt(ctx context.Context, ss []session.Session) {
 	e.dirty = true
 }
 
+// guardedBefore reports whether the run before guarded a session.
+func (e *Enforcer) guardedBefore(s session.Session) bool {
+	_, known := e.o.Saved.Sessions[s.ID]
+	return known && e.o.Saved.Boot == e.o.Boot
+}
+
 func (e *Enforcer) newGuard(s session.Session, now Instant) *guard {
-	last, known := e.o.Saved.Sessions[s.ID]
-	if !known || e.o.Saved.Boot != e.o.Boot || last > now {
-		last = now
+	last := now
+	if e.guardedBefore(s) {
+		last = min(last, e.o.Saved.Sessions[s.ID])
 	}
 	if s.Left > 0 { // nobody has sat before it since, whenever it is first seen
 		last = min(last, s.Left)
@@ -164,7 +174,7 @@ func (e *Enforcer) refresh(ctx context.Context, g *guard, s session.Session) {
 		e.unclaimed(g)
 	}
 	if claimed && (g.m.State() == deadline.Active || g.m.State() == deadline.Warned) {
-		e.checkClaim(ctx, g)
+		e.checkLocked(ctx, g, audit.Manual, "user")
 	}
 }
 

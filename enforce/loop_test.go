@@ -3,6 +3,7 @@ package enforce
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -213,6 +214,15 @@ func (w *world) attempts() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.wants)
+}
+
+func (w *world) none(types ...audit.Type) {
+	w.t.Helper()
+	for _, typ := range types {
+		if n := w.count(typ); n != 0 {
+			w.t.Errorf("%d times %s", n, typ)
+		}
+	}
 }
 
 func (w *world) count(typ audit.Type) int {
@@ -546,6 +556,46 @@ func TestRestartIsNoFreshLimit(t *testing.T) {
 			t.Errorf("saved %v at %v", w.saved.Sessions, w.Now())
 		}
 	})
+}
+
+// TestARestartWhileLockedFindsTheLock: the run that takes a locked session over says so, asks for no second lock, and sees
+// its user come back. Only what the run before guarded is looked at: behind a greeter that is still in front a session
+// may begin.
+func TestARestartWhileLockedFindsTheLock(t *testing.T) {
+	saved := Saved{Boot: "boot", Run: "feedface", Sessions: map[string]Instant{"1": 1}}
+	other := Saved{Boot: "boot", Run: "feedface", Sessions: map[string]Instant{"2": 1}}
+	for _, c := range []struct {
+		name  string
+		saved Saved
+		looks policy.Proof
+		found bool
+	}{{"locked", saved, policy.ProofGreeter, true}, {"open", saved, policy.ProofNone, false}, {"its own word", saved, policy.ProofClaim, false},
+		{"a session that begins", other, policy.ProofGreeter, false}} {
+		play(t, func(w *world, o *Options) {
+			w.looks = c.looks
+			o.Saved = c.saved
+			o.Saved.Sessions = maps.Clone(c.saved.Sessions)
+			for id := range o.Saved.Sessions {
+				o.Saved.Sessions[id] = w.Now() - 5*sec
+			}
+		}, func(w *world) {
+			if !c.found {
+				w.after(10 * sec)
+				w.none(audit.LockProved)
+				return
+			}
+			w.after(50 * time.Minute)
+			if e := w.last(audit.LockProved); e.Reason != audit.UnknownReason || e.Facts.Rung != "found" || w.count(audit.LockProved) != 1 {
+				t.Errorf("%s: %+v, %+v", c.name, e, e.Facts)
+			}
+			w.none(audit.LockRequested, audit.WarningShown)
+			w.mu.Lock()
+			w.held["1"] <- ReleaseOpened
+			w.mu.Unlock()
+			w.after(sec)
+			w.last(audit.UnlockSeen)
+		})
+	}
 }
 
 func TestSavedOfAnotherBootIsForgotten(t *testing.T) {

@@ -285,9 +285,9 @@ func (e *Enforcer) returned(g *guard, code audit.Label) {
 	g.proof, g.rung, g.reason, g.lockOnly = policy.ProofNone, "", audit.Idle, false
 }
 
-// checkClaim looks whether a session that claims to be locked is. Its user locked it.
-// One look at a time: the session makes its claim as often as it likes.
-func (e *Enforcer) checkClaim(ctx context.Context, g *guard) {
+// checkLocked looks whether a session is locked that nobody locked in this run: one that claims it, whose user did, or one
+// that the run before may have locked. One look at a time: the session makes its claim as often as it likes.
+func (e *Enforcer) checkLocked(ctx context.Context, g *guard, reason audit.Reason, rung string) {
 	if g.checking {
 		return
 	}
@@ -303,8 +303,8 @@ func (e *Enforcer) checkClaim(ctx context.Context, g *guard) {
 		}
 		e.post(ctx, func() {
 			if st := g.m.State(); st == deadline.Active || st == deadline.Warned {
-				g.reason = audit.Manual
-				e.secured(ctx, g, proof, "user", false)
+				g.reason = reason
+				e.secured(ctx, g, proof, rung, false)
 			}
 		})
 	})

@@ -56,9 +56,10 @@ func (w *ward) upgradedWhileLocked() {
 	since := w.now()
 	w.install("stepaway", versions[1])
 	w.until("the new version", func() bool { return w.status().Version == versions[1] })
-	time.Sleep(3 * time.Second)
-	if s, _ := w.session(); s.State.Phase != link.Secured || !w.greeter() {
-		w.t.Errorf("after the upgrade the session is %s", s.State.Phase)
+	w.phase(link.Secured)
+	w.await(since, audit.LockProved, "rung=found")
+	if !w.greeter() {
+		w.t.Error("after the upgrade the greeter is not in front")
 	}
 	w.none(since, audit.UnlockSeen)
 	w.Shot("upgraded")

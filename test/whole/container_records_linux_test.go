@@ -43,7 +43,15 @@ func TestMachineRecordsTroubleDelaysNoLock(t *testing.T) {
 		}
 	}, func() { m.signal(courier, "KILL") })
 
-	locked("the courier hangs", yes, func() { m.signal(courier, "STOP") }, func() { m.signal(courier, "CONT") })
+	const sooner = "/run/systemd/system/" + courier + ".d/sooner.conf" // than after the unit's three minutes
+	m.Must("sh", "-c", "mkdir -p $(dirname "+sooner+") && printf '[Service]\nWatchdogSec=40\n' >"+sooner+
+		" && systemctl daemon-reload && systemctl restart "+courier)
+	before := m.restarts(courier)
+	locked("the courier hangs, until its watchdog ends it", yes, func() { m.signal(courier, "STOP") }, func() {})
+	if n := m.restarts(courier) - before; n != 1 {
+		t.Errorf("the courier was started %d times anew after it hung", n)
+	}
+	m.Must("sh", "-c", "rm "+sooner+" && systemctl daemon-reload && systemctl restart "+courier)
 
 	damaged := clock.Now()
 	locked("the courier is stopped, its spool damaged", yes, stop, func() {
