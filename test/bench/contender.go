@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,7 +91,7 @@ func ours(bin string) contender {
 			if err := os.WriteFile(policy, []byte(text), 0o600); err != nil {
 				return nil, err
 			}
-			return launch(s, filepath.Join(bin, "stepaway-agent"), "run", "--session", "--policy", policy, "--state", state)
+			return watched(s, filepath.Join(bin, "stepaway-agent"), "run", "--session", "--policy", policy, "--state", state)
 		},
 		asked: func(s screen) (float64, error) {
 			out, err := s.command(filepath.Join(bin, "stepaway-courier"), "audit", "export", "--format", "json",
@@ -115,6 +116,35 @@ func firstRequest(lines []byte) (ms float64, err error) {
 		}
 	}
 	return 0, errors.New("no lock.requested among the agent's records")
+}
+
+// watched starts a program as its unit does: with a watchdog to answer, which is most of what an idle one does.
+func watched(s screen, program string, args ...string) (*desktop.Process, error) {
+	manager := filepath.Join(s.dir(), "notify")
+	_ = os.Remove(manager)
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: manager, Net: "unixgram"})
+	if err != nil {
+		return nil, fmt.Errorf("stand in for the service manager: %w", err)
+	}
+	// The shell names the one process that is watched: its children inherit the rest.
+	cmd := s.command("sh", append([]string{"-c", `WATCHDOG_PID=$$ exec "$@"`, "sh", program}, args...)...)
+	cmd.Env = append(cmd.Environ(), "NOTIFY_SOCKET="+manager, "WATCHDOG_USEC=15000000")
+	p, err := desktop.Launch(s.dir(), filepath.Base(program), cmd)
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	go func() {
+		<-p.Done()
+		l.Close()
+	}()
+	go func() { // a service manager reads
+		for b := make([]byte, 512); ; {
+			if _, err := l.Read(b); err != nil {
+				return
+			}
+		}
+	}()
+	return p, nil
 }
 
 func launch(s screen, name string, args ...string) (*desktop.Process, error) {

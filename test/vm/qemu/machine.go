@@ -30,6 +30,7 @@ const (
 // Machine is one computer with its disk. The users nurse (group clinicians) and doctor have their names as passwords.
 type Machine struct {
 	T       testing.TB // the test that it fails
+	owner   testing.TB // the test that it ends with
 	dir     string
 	image   string // of the kernel and the disk that every machine begins with
 	payload string
@@ -57,7 +58,7 @@ func Payload(t testing.TB, dir string) string {
 // fresh is a machine that is off, with a disk that begins as another.
 func fresh(t testing.TB, image, disk, format, payload, shots string) *Machine {
 	t.Helper()
-	m := &Machine{T: t, dir: t.TempDir(), image: image, payload: payload, shots: shots}
+	m := &Machine{T: t, owner: t, dir: t.TempDir(), image: image, payload: payload, shots: shots}
 	host(t, "qemu-img", "create", "-q", "-f", "qcow2", "-b", disk, "-F", format, m.in("disk.qcow2"))
 	return m
 }
@@ -105,7 +106,7 @@ func (m *Machine) run(more ...string) {
 		"-serial", "file:" + m.in("console"), "-qmp", "unix:" + m.in("qmp") + ",server=on,wait=off"}, append(hardware, more...)...)...)
 	m.said = &bytes.Buffer{}
 	m.cmd.Stdout, m.cmd.Stderr = m.said, m.said
-	rig.Start(m.T, m.cmd)
+	rig.Start(m.owner, m.cmd)
 	if m.monitor, err = openMonitor(m.in("qmp")); err == nil {
 		m.port, err = openPort(m.in("port"))
 	}
