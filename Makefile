@@ -44,7 +44,7 @@ deps: ## installs the Debian packages that building and testing need, where miss
 lint: ## gofmt, vet and staticcheck for Linux and Windows, and no path or host of one machine in any file
 	@test/lint.sh
 
-test: ## deps, build, lint and every test but the whole machine in QEMU (STEPAWAY_VM=1); ends with a summary
+test: ## deps, build, lint and every test (STEPAWAY_SKIP_VM=1: without the machine in QEMU); ends with a summary
 	@test/all.sh
 
 test-machine: ## every step of a shift on a whole machine: Debian with XFCE in QEMU; pictures in out/machine/

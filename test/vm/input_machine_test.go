@@ -76,7 +76,7 @@ func (w *ward) onlyHardwareCounts() {
 	w.under(brisk)
 	w.must("modprobe", "uinput")
 	last := w.touch()
-	w.asNurse("xdotool", "key", "a", "mousemove", "400", "400", "mousemove", "800", "300", "click", "2")
+	w.asNurse("xdotool", "key", "a", "mousemove", "400", "400", "mousemove", "800", "300", "click", "1")
 	w.must("/payload/guest", "uinput") // takes about four seconds
 	w.asNurse("xdotool", "key", "b", "mousemove", "500", "200")
 	if now, device := w.Touched(); now != last {
