@@ -11,14 +11,15 @@ import (
 	"stepaway/test/vm/wire"
 )
 
-// sleeping runs what puts the machine to sleep, and returns when it slept. Where wake is true the power button wakes it, as
-// soon as it sleeps; else it wakes by itself.
+// sleeping runs what puts the machine to sleep, and returns when it slept. Where wake is true the power button wakes it
+// soon; else it wakes by itself.
 func (w *ward) sleeping(wake bool, args ...string) (from, to time.Duration) {
 	w.t.Helper()
 	slept, woken := w.Heard("SUSPEND"), w.Heard("WAKEUP")
 	said := w.Begin(2*patience, append([]string{"/payload/guest", "slept"}, args...)...)
 	w.until("the machine to sleep", func() bool { return w.Heard("SUSPEND") > slept })
 	if wake {
+		time.Sleep(3 * time.Second) // that it slept is told by a clock of whole seconds
 		w.Press()
 	}
 	w.until("the machine to wake up", func() bool { return w.Heard("WAKEUP") > woken })
