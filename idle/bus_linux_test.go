@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -137,10 +138,10 @@ func TestHostileBuses(t *testing.T) {
 // than it has to be.
 func TestMonitorIsWatched(t *testing.T) {
 	t.Parallel()
-	asked := 0
+	var asked atomic.Int32
 	m := userBus(t, serve(func(member string) uint64 {
 		if member == "GetIdletime" {
-			asked++
+			asked.Add(1)
 		}
 		return 5000
 	}, func(member string) []byte {
@@ -155,10 +156,13 @@ func TestMonitorIsWatched(t *testing.T) {
 	if err := m.watch(ctx); err == nil {
 		t.Error("the watch ended without an error")
 	}
-	if asked > 50 {
-		t.Errorf("asked %d times in a second", asked)
+	if n := asked.Load(); n > 50 {
+		t.Errorf("asked %d times in a second", n)
 	}
-	if in := m.f.input; in.At != 0 {
+	m.f.w.mu.Lock()
+	in := m.f.input
+	m.f.w.mu.Unlock()
+	if in.At != 0 {
 		t.Errorf("%+v: the input was before the watch", in)
 	}
 

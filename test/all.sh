@@ -32,7 +32,7 @@ step "deps" make --no-print-directory deps
 step "build" make --no-print-directory build
 step "windows" make --no-print-directory windows
 step "lint" make --no-print-directory lint
-step "go test" env CGO_ENABLED=1 go test -race -p 3 -timeout 20m ./...
+step "go test" env CGO_ENABLED=1 go test -race -p 2 -timeout 20m ./...
 step "wine" test/wine/test.sh
 [ "${STEPAWAY_SKIP_VM:-}" = 1 ] || step "machine" make --no-print-directory test-machine
 
