@@ -76,8 +76,8 @@ func TestTrayWarning(t *testing.T) {
 	for _, key := range []string{"space", "Return", "Escape"} {
 		s.say(link.Warned, 235*time.Second)
 		s.seen("key-"+key, "This screen locks in 3:")
-		s.tell("focus")
 		s.waitFor("the focus", func() bool {
+			s.tell("focus") // again, where the window before it went away only now
 			s.tell("look")
 			front, _ := s.heard.last("front")
 			return strings.Contains(front, "This screen locks in 3:") // the name for a screen reader
