@@ -77,6 +77,8 @@ func (w *ward) powerIsPulled() {
 	w.under(brisk)
 	last := w.touch()
 	w.phase(link.Secured)
+	w.rule(calm) // for the logon after the next boot
+	w.must("sync", policyAt)
 	w.until("the events to be on disk", func() bool {
 		st := w.status()
 		return st.Waiting == 0 && st.Courier != nil && st.Courier.Head > st.Courier.Acked
