@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"stepaway/audit"
+	"stepaway/netcode"
 	"stepaway/uplink"
 )
 
@@ -40,7 +41,7 @@ func (e *ForkError) Error() string {
 var Codes = map[string]string{
 	"unreachable": "no connection to the collector",
 	"proxy":       "the proxy of the policy does not let us through",
-	"tls":         "no TLS with the collector: another CA, name or certificate than it should have",
+	"tls":         "no TLS with the collector: one of the two does not take the other's certificate",
 	"clock":       "the collector's certificate is not valid at this machine's time, and the collector did not say what time it is",
 	"slow":        "the collector did not answer in time",
 	"busy":        "the collector asks to come again later",
@@ -229,6 +230,7 @@ func exchange(ctx context.Context, h *http.Client, method, to string, ask, answe
 	}
 	resp, err := h.Do(req)
 	if err != nil {
+		err = netcode.Why(ctx, h.Transport.(*http.Transport), req.URL, err)
 		return date, &AnswerError{Code: netCode(err), Err: err}
 	}
 	defer resp.Body.Close()
@@ -287,15 +289,5 @@ func netCode(err error) string {
 	if a := (*AnswerError)(nil); errors.As(err, &a) { // of the proxy
 		return a.Code
 	}
-	var verify *tls.CertificateVerificationError
-	var alert tls.AlertError
-	var record tls.RecordHeaderError
-	var timeout interface{ Timeout() bool }
-	switch {
-	case errors.As(err, &verify), errors.As(err, &alert), errors.As(err, &record):
-		return "tls"
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return "slow"
-	}
-	return "unreachable"
+	return netcode.Of(err)
 }

@@ -52,7 +52,7 @@ func (c *Courier) deliver(ctx context.Context, end context.CancelCauseFunc) {
 			lapsed = false
 			c.succeeded()
 		case err == nil:
-			c.idle(ctx, time.Until(earlier(renewal, probed.Add(c.o.ProbeEvery))))
+			await(ctx, time.Until(earlier(renewal, probed.Add(c.o.ProbeEvery))), c.wake)
 		case ctx.Err() != nil:
 			return
 		case c.o.Fatal(err):
@@ -64,7 +64,7 @@ func (c *Courier) deliver(ctx context.Context, end context.CancelCauseFunc) {
 				lapsed, renewal, d = true, time.Time{}, 0 // renew at once, then go on
 			}
 			c.failure(err, d)
-			if c.rest(ctx, d) {
+			if await(ctx, d, c.anew) { // a certificate of tomorrow may be one of today
 				wait.reset()
 				renewal = time.Time{}
 			}
@@ -91,28 +91,17 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// rest waits, and reports whether it was cut short because the clock was set: a certificate of tomorrow may be one of today.
-func (c *Courier) rest(ctx context.Context, d time.Duration) (anew bool) {
+// await waits, and reports whether a sign came before the time was over.
+func await(ctx context.Context, d time.Duration, sign <-chan struct{}) (came bool) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 	case <-t.C:
-	case <-c.anew:
+	case <-sign:
 		return true
 	}
 	return false
-}
-
-// idle waits for something to send.
-func (c *Courier) idle(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-c.wake:
-	case <-t.C:
-	}
 }
 
 // sendOnce sends one batch and frees the spool of what the collector then holds.

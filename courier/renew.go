@@ -2,11 +2,11 @@ package courier
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
 
+	"stepaway/netcode"
 	"stepaway/uplink"
 )
 
@@ -56,13 +56,12 @@ func (c *Client) weigh(err error) error {
 	if err != nil {
 		code = codeOf(err)
 	}
-	var alert tls.AlertError
 	switch {
 	case err == nil && r.unproved():
 		_ = r.confirm() // tried again after the next exchange
 	case code == "lapsed":
 		c.lapsed.Store(true)
-	case r.unproved() && (code == "refused" || code == "revoked" || code == "expired" || errors.As(err, &alert)):
+	case r.unproved() && (code == "refused" || code == "revoked" || code == "expired" || netcode.Refused(err)):
 		c.http.CloseIdleConnections()
 		return errors.Join(err, r.reject(c.clock.Now()))
 	}

@@ -46,7 +46,7 @@ func start(t testing.TB, as *syscall.Credential, program, authority string, args
 		t.Fatal(err)
 	}
 	defer r.Close()
-	cmd := exec.Command(program, append(args, "-displayfd", "3", "-auth", authority, "-nolisten", "tcp")...)
+	cmd := exec.Command(program, append(args, "-displayfd", "3", "-auth", authority, "-noreset", "-nolisten", "tcp")...)
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
 	if err := cmd.Start(); err != nil {

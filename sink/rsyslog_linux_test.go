@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/xml"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -350,7 +349,7 @@ func TestRsyslogGTLSEndsBare(t *testing.T) {
 	s := newSite(t)
 	r := newReceiver(t, s, "gtls", "")
 	err := s.open(s.spec(Syslog, r.url(), s.withCert()...)).Send(context.Background(), entriesTo(3))
-	if e := (*Error)(nil); !errors.As(err, &e) || e.Code != "closed" {
+	if codeOf(err) != "closed" {
 		t.Errorf("%v", err)
 	}
 }

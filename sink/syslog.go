@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"stepaway/audit"
+	"stepaway/netcode"
 	"stepaway/sink/encode"
 )
 
@@ -97,13 +98,13 @@ func (w *watched) Read(b []byte) (int, error) {
 func (s *syslogTo) dial(ctx context.Context) (*conversation, error) {
 	raw, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.address)
 	if err != nil {
-		return nil, &Error{Code: netCode(err), Err: err}
+		return nil, &Error{Code: netcode.Of(err), Err: err}
 	}
 	w := &watched{Conn: raw}
 	c := &conversation{raw: raw, seen: w, tls: tls.Client(w, s.config), heard: make(chan error, 1)}
 	if err := c.tls.HandshakeContext(ctx); err != nil {
 		raw.Close()
-		return nil, &Error{Code: netCode(err), Err: fmt.Errorf("TLS with %s: %w", s.address, err)}
+		return nil, &Error{Code: netcode.Of(err), Err: fmt.Errorf("TLS with %s: %w", s.address, err)}
 	}
 	go func() { c.heard <- c.listen() }()
 	return c, nil
@@ -208,23 +209,5 @@ func (c *conversation) because(err error) error {
 	if e := (*Error)(nil); errors.As(err, &e) {
 		return e
 	}
-	return &Error{Code: netCode(err), Err: fmt.Errorf("syslog over TLS: %w", err)}
-}
-
-// netCode gives a word for an exchange that brought no answer.
-func netCode(err error) string {
-	var verify *tls.CertificateVerificationError
-	var alert tls.AlertError
-	var record tls.RecordHeaderError
-	var op *net.OpError
-	var timeout interface{ Timeout() bool }
-	switch {
-	case errors.As(err, &verify), errors.As(err, &alert), errors.As(err, &record):
-		return "tls"
-	case errors.As(err, &op) && op.Op == "remote error": // how crypto/tls gives an alert of the peer
-		return "tls"
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return "slow"
-	}
-	return "unreachable"
+	return &Error{Code: netcode.Of(err), Err: fmt.Errorf("syslog over TLS: %w", err)}
 }

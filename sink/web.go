@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"stepaway/netcode"
 	"stepaway/sink/encode"
 )
 
@@ -81,7 +82,8 @@ func (w *web) post(ctx context.Context, body []byte, header http.Header, most in
 	}
 	resp, err := w.client.Do(req)
 	if err != nil {
-		return answer{}, &Error{Code: netCode(err), Err: err}
+		err = netcode.Why(ctx, w.client.Transport.(*http.Transport), req.URL, err)
+		return answer{}, &Error{Code: netcode.Of(err), Err: err}
 	}
 	defer resp.Body.Close()
 	a := answer{status: resp.StatusCode, kind: resp.Header.Get("Content-Type")}
@@ -89,7 +91,7 @@ func (w *web) post(ctx context.Context, body []byte, header http.Header, most in
 		return a, refusal(resp)
 	}
 	if a.body, err = io.ReadAll(io.LimitReader(resp.Body, most+1)); err != nil {
-		return a, &Error{Code: netCode(err), Err: fmt.Errorf("read the answer: %w", err)}
+		return a, &Error{Code: netcode.Of(err), Err: fmt.Errorf("read the answer: %w", err)}
 	}
 	if int64(len(a.body)) > most {
 		return a, &Error{Code: "answer", Err: fmt.Errorf("the answer has more than %d bytes", most)}

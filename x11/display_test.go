@@ -23,7 +23,7 @@ func xvfb(t testing.TB, args ...string) (display, authority string) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	cmd := exec.Command("Xvfb", append([]string{"-displayfd", "3", "-auth", authority, "-nolisten", "tcp", "-screen", "0", "800x600x24"}, args...)...)
+	cmd := exec.Command("Xvfb", append([]string{"-displayfd", "3", "-auth", authority, "-noreset", "-nolisten", "tcp", "-screen", "0", "800x600x24"}, args...)...)
 	cmd.ExtraFiles = []*os.File{w}
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting Xvfb (run `make deps`): %v", err)

@@ -93,7 +93,7 @@ func TestCourierWithABadCertificate(t *testing.T) {
 		want string // in its log
 	}{
 		{"ended a minute ago", func(s *site) { s.certify(true, time.Now().Add(-time.Minute)) }, "certificate renewed"},
-		{"of another CA", func(s *site) { s.certify(false, time.Now().Add(time.Hour)) }, "tls"},
+		{"of another CA", func(s *site) { s.certify(false, time.Now().Add(time.Hour)) }, "code=tls"},
 		{"missing", func(s *site) {
 			if err := os.Remove(s.path("state/identity/device.pem")); err != nil {
 				s.t.Fatal(err)
