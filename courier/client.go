@@ -230,7 +230,7 @@ func exchange(ctx context.Context, h *http.Client, method, to string, ask, answe
 	}
 	resp, err := h.Do(req)
 	if err != nil {
-		err = netcode.Why(ctx, h.Transport.(*http.Transport), req.URL, err)
+		err = netcode.WhyHTTP(ctx, h.Transport.(*http.Transport), req.URL, err)
 		return date, &AnswerError{Code: netCode(err), Err: err}
 	}
 	defer resp.Body.Close()

@@ -34,33 +34,40 @@ func Refused(err error) bool {
 	return errors.As(err, &op) && op.Op == "remote error" // crypto/tls has no exported type for it; tls.AlertError is QUIC's
 }
 
-// listening is how long a peer has to refuse our certificate once it has it: a round trip, and time to think.
+// listening is how long Why takes: to connect, to show our certificate, and a round trip more.
 const listening = 5 * time.Second
 
 // Why gives the alert behind a connection that was lost, or else err. In TLS 1.3 a peer refuses our certificate when we
-// speak already; package http then tells of the loss alone, or of its own first write, as the moment has it. So Why connects
-// to host once more, as t does, says nothing and listens.
-func Why(ctx context.Context, t *http.Transport, to *url.URL, err error) error {
+// speak already, and what then comes first, its alert, a write that fails or a reset that takes the alert with it, is
+// chance. So Why connects once more, says nothing and listens.
+func Why(ctx context.Context, dial func(context.Context) (net.Conn, error), config *tls.Config, err error) error {
 	var op *net.OpError
-	if Of(err) != "unreachable" || errors.As(err, &op) && op.Op == "dial" || to.Scheme != "https" {
+	if Of(err) != "unreachable" || errors.As(err, &op) && op.Op == "dial" {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, t.TLSHandshakeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, listening)
 	defer cancel()
-	raw, e := t.DialContext(ctx, "tcp", net.JoinHostPort(to.Hostname(), cmp.Or(to.Port(), "443")))
+	raw, e := dial(ctx)
 	if e != nil {
 		return err
 	}
 	defer raw.Close()
-	config := t.TLSClientConfig.Clone()
-	config.NextProtos, config.ServerName = []string{"h2", "http/1.1"}, cmp.Or(config.ServerName, to.Hostname())
+	defer context.AfterFunc(ctx, func() { raw.Close() })()
 	c := tls.Client(raw, config)
 	if e = c.HandshakeContext(ctx); e == nil {
-		_ = raw.SetReadDeadline(time.Now().Add(listening))
 		_, e = c.Read(make([]byte, 1))
 	}
 	if Refused(e) {
 		return e
 	}
 	return err
+}
+
+// WhyHTTP does the same for a request to an address, as t makes one.
+func WhyHTTP(ctx context.Context, t *http.Transport, to *url.URL, err error) error {
+	config := t.TLSClientConfig.Clone()
+	config.NextProtos, config.ServerName = []string{"h2", "http/1.1"}, cmp.Or(config.ServerName, to.Hostname())
+	return Why(ctx, func(ctx context.Context) (net.Conn, error) {
+		return t.DialContext(ctx, "tcp", net.JoinHostPort(to.Hostname(), cmp.Or(to.Port(), "443")))
+	}, config, err)
 }

@@ -15,7 +15,6 @@ import (
 	"os"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // TestWhy: the peer's alert is heard behind a lost connection, and only there.
@@ -53,13 +52,12 @@ func TestWhy(t *testing.T) {
 			}
 			var asked atomic.Int32
 			tr := s.Client().Transport.(*http.Transport)
-			tr.TLSHandshakeTimeout = 10 * time.Second
 			tr.TLSClientConfig.Certificates = []tls.Certificate{s.TLS.Certificates[0]}
 			tr.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 				asked.Add(1)
 				return (&net.Dialer{}).DialContext(ctx, network, address)
 			}
-			got := Why(t.Context(), tr, to, c.err)
+			got := WhyHTTP(t.Context(), tr, to, c.err)
 			if Of(got) != c.want || asked.Load() != c.asked || c.want != "tls" && got != c.err {
 				t.Errorf("%v, asked %d times", got, asked.Load())
 			}

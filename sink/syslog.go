@@ -69,6 +69,12 @@ func (s *syslogTo) Send(ctx context.Context, es []encode.Entry) error {
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return &Error{Code: "slow", Err: fmt.Errorf("send to %s: %w", s.address, ctx.Err())}
 	}
+	if err == nil || codeOf(err) != "unreachable" {
+		return err
+	}
+	if said := netcode.Why(ctx, s.connect, s.config, err); said != err {
+		return &Error{Code: netcode.Of(said), Err: fmt.Errorf("TLS with %s: %w", s.address, said)}
+	}
 	return err
 }
 
@@ -95,8 +101,12 @@ func (w *watched) Read(b []byte) (int, error) {
 	return n, err
 }
 
+func (s *syslogTo) connect(ctx context.Context) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, "tcp", s.address)
+}
+
 func (s *syslogTo) dial(ctx context.Context) (*conversation, error) {
-	raw, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.address)
+	raw, err := s.connect(ctx)
 	if err != nil {
 		return nil, &Error{Code: netcode.Of(err), Err: err}
 	}

@@ -82,7 +82,7 @@ func (w *web) post(ctx context.Context, body []byte, header http.Header, most in
 	}
 	resp, err := w.client.Do(req)
 	if err != nil {
-		err = netcode.Why(ctx, w.client.Transport.(*http.Transport), req.URL, err)
+		err = netcode.WhyHTTP(ctx, w.client.Transport.(*http.Transport), req.URL, err)
 		return answer{}, &Error{Code: netcode.Of(err), Err: err}
 	}
 	defer resp.Body.Close()

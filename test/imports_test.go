@@ -46,7 +46,7 @@ var layers = map[string]int{
 	// pure: no clock, no goroutine, nothing of the operating system
 	"audit": 0, "sink/encode": 0, "session": 0, "deadline": 0, "policy": 0, "policy/approval": 0, "words": 0, "still": 0,
 	// shared by edges: the wire of X11, processes, pictures, the service manager
-	"x11": 1, "wayland": 1, "proc": 1, "trusted": 1, "asuser": 1, "picture": 1, "sdnotify": 1, "clock": 1, "cmdline": 1, "packaging": 1, "link": 1, "uplink": 1, "durable": 1, "quiet": 1, "journal": 1, "scm": 1, "group": 1, "probe": 1, "policy/render": 1,
+	"x11": 1, "wayland": 1, "proc": 1, "trusted": 1, "asuser": 1, "picture": 1, "sdnotify": 1, "clock": 1, "cmdline": 1, "packaging": 1, "link": 1, "uplink": 1, "netcode": 1, "durable": 1, "quiet": 1, "journal": 1, "scm": 1, "group": 1, "probe": 1, "policy/render": 1,
 	// edges and loops
 	"idle": 2, "lock": 2, "notify": 2, "tray": 2, "spool": 2, "session/logind": 2, "session/wts": 2, "policy/file": 2, "policy/registry": 2, "installer": 2, "inventory": 2, "doctor": 2, "metrics": 2,
 	"enforce": 2, "courier": 2, "collector": 2, "sink": 2, "policy/render/write": 2, "packaging/release": 2, "packaging/msi": 2,

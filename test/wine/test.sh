@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export GOOS=windows GOARCH=amd64 CGO_ENABLED=0
 
-packages=(audit clock cmd/courier courier doctor enforce idle installer inventory journal link lock notify picture policy policy/file policy/registry session/wts spool tray trusted uplink words)
+packages=(audit clock cmd/courier courier doctor enforce idle installer inventory journal link lock netcode notify picture policy policy/file policy/registry session/wts spool tray trusted uplink words)
 go test -count=1 -p 2 -timeout 8m -exec "$PWD/test/wine/exec.sh" "${packages[@]/#/./}"
 
 # The mutants of deadline run the go command.
