@@ -148,8 +148,8 @@ type Options struct {
 	Promise  []string // what this agent cannot promise here
 	Log      *slog.Logger
 
-	Alive      func()        // the loop's sign of life; may be nil
-	AliveEvery time.Duration // how often it is due, 0 never
+	Alive       func(within time.Duration) // the loop's sign of life, and how soon the next will come; may be nil
+	AliveWithin time.Duration              // how soon one must come while a decision is near, 0 never
 }
 
 // Trays starts the icon in a session and knows it from an impostor. Start must not block.
@@ -185,6 +185,7 @@ type Enforcer struct {
 	dirty   bool
 	news    bool    // since the status was published
 	beat    Instant // when the next sign of life is due
+	owed    Instant // and by when it was promised
 	ready   func()  // lets the machine sleep, nil unless it is about to
 	sleepBy Instant // when it may at the latest
 	work    sync.WaitGroup
@@ -353,7 +354,7 @@ func (e *Enforcer) waitForSessions(ctx context.Context, soon bool) {
 func (e *Enforcer) step(ctx context.Context) {
 	now := e.o.Clock.Now()
 	e.checkClock()
-	next := e.alive(now)
+	next := deadline.Never
 	for _, g := range e.guards {
 		e.believe(g, now)
 		for t, due := g.m.Advance(now); due; t, due = g.m.Advance(now) {
@@ -362,7 +363,7 @@ func (e *Enforcer) step(ctx context.Context) {
 		e.tend(g, now)
 		next = min(next, g.m.Next(), g.look)
 	}
-	next = min(next, e.holdSleep(now))
+	next = min(next, e.holdSleep(now), e.alive(now))
 	if e.dirty {
 		e.saveSoon(now)
 		if e.dirty {
@@ -372,14 +373,22 @@ func (e *Enforcer) step(ctx context.Context) {
 	e.o.Timer.Set(min(next, e.publish(now)))
 }
 
-// alive gives the sign of life when it is due, and says when the next one is.
+// aliveWithin is the longest that is promised between two signs of life, however far the next decision is.
+const aliveWithin = time.Minute
+
+// alive gives the sign of life when it is due, and says when the next one is. A loop that hangs is replaced before the next
+// decision, if that is far enough: what wakes an idle machine less often may not make anybody's lock late.
 func (e *Enforcer) alive(now Instant) Instant {
-	if e.o.AliveEvery <= 0 {
+	if e.o.AliveWithin <= 0 {
 		return deadline.Never
 	}
-	if now >= e.beat {
-		e.o.Alive()
-		e.beat = now + e.o.AliveEvery
+	within := max(aliveWithin, e.o.AliveWithin)
+	for _, g := range e.guards {
+		within = min(within, max(g.m.Next()-now, e.o.AliveWithin))
+	}
+	if now >= e.beat || now+within < e.owed {
+		e.o.Alive(within)
+		e.beat, e.owed = now+within/2, now+within
 	}
 	return e.beat
 }

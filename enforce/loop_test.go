@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"stepaway/audit"
+	"stepaway/deadline"
 	"stepaway/link"
 	"stepaway/policy"
 	"stepaway/scm"
@@ -1044,14 +1045,62 @@ func TestNoPeerMovesADeadlineLater(t *testing.T) {
 	})
 }
 
-func TestSignOfLife(t *testing.T) {
-	beats := 0
-	play(t, func(_ *world, o *Options) { o.Alive, o.AliveEvery = func() { beats++ }, 5*sec }, func(w *world) {
-		w.after(51 * sec)
-		if beats < 10 || beats > 12 {
-			t.Errorf("%d signs of life in 51 s", beats)
-		}
+// sign is one of life, and how soon the next was promised.
+type sign struct{ at, within time.Duration }
+
+// signs plays two minutes in which the loop is watched, and each promise is held.
+func signs(t *testing.T, setup func(w *world, o *Options), scene func(w *world)) (all []sign) {
+	t.Helper()
+	play(t, func(w *world, o *Options) {
+		o.Alive, o.AliveWithin = func(within time.Duration) { all = append(all, sign{w.Now() - 1000*sec, within}) }, 15*sec
+		setup(w, o)
+	}, func(w *world) {
+		scene(w)
+		w.after(120*sec - time.Since(w.began))
 	})
+	all = slices.DeleteFunc(all, func(s sign) bool { return s.at >= 120*sec })
+	for i, s := range slices.Insert(slices.Clone(all), len(all), sign{at: 120 * sec})[1:] {
+		if s.at-all[i].at > all[i].within/2 {
+			t.Errorf("a sign of life at %v and then at %v, and %v was promised", all[i].at, s.at, all[i].within)
+		}
+	}
+	return all
+}
+
+// The watchdog of a machine on which nothing is due is answered less often. One that hangs is replaced before anything is due.
+func TestSignsOfLife(t *testing.T) {
+	idle := signs(t, func(w *world, _ *Options) { w.sessions = nil }, func(*world) {})
+	if len(idle) > 5 || idle[0].within != 60*sec {
+		t.Errorf("where nobody is logged on: %v", idle)
+	}
+	due := func(at time.Duration) time.Duration { // the next decision, of a session that was touched at 30 s
+		for _, d := range []time.Duration{70, 90} { // warning, lock
+			if at < d*sec {
+				return d * sec
+			}
+		}
+		return deadline.Never
+	}
+	guarded := signs(t, func(*world, *Options) {}, func(w *world) { w.after(30 * sec); w.touch("1") })
+	for _, s := range guarded {
+		if s.at >= 30*sec && s.at+s.within > max(due(s.at), s.at+15*sec) {
+			t.Errorf("at %v the next was promised within %v: too late for %v", s.at, s.within, due(s.at))
+		}
+	}
+	var news chan PolicyNews
+	nearer := signs(t, func(_ *world, o *Options) {
+		news = make(chan PolicyNews)
+		o.Policies, o.Policy.Loaded.Policy.Limit = news, 900*sec
+	}, func(w *world) {
+		p := w.e.o.Policy
+		p.Loaded.Policy.Limit = 60 * sec
+		w.after(10 * sec)
+		w.touch("1")
+		news <- p
+	})
+	if !slices.Contains(nearer, sign{10 * sec, 40 * sec}) {
+		t.Errorf("when the warning came nearer: %v", nearer)
+	}
 }
 
 func TestTerminalThatComesAfterTheLogonIsFound(t *testing.T) {

@@ -100,8 +100,10 @@ func plain(name, value string) string {
 	switch {
 	case value == "[not set]":
 		return "not-set"
-	case name == "WatchdogUSec" && value == "infinity": // before the unit was started for the first time; 0 afterwards
+	case name == "WatchdogUSec" && (value == "infinity" || value == "0"): // before the unit was started, and afterwards
 		return "0"
+	case name == "WatchdogUSec": // how long is in the unit's file; the agent asks for more where nothing is due
+		return "set"
 	}
 	if !strings.HasPrefix(name, "Exec") || !strings.HasPrefix(value, "{") {
 		return value

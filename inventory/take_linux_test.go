@@ -172,6 +172,11 @@ func TestSettingsAsWords(t *testing.T) {
 			t.Errorf("%q taken", bad)
 		}
 	}
+	for value, want := range map[string]string{"infinity": "0", "0": "0", "15s": "set", "1min": "set"} {
+		if got := plain("WatchdogUSec", value); got != want {
+			t.Errorf("a watchdog of %s is %q", value, got)
+		}
+	}
 	long := strings.Repeat("x", 65)
 	for value, want := range map[string]string{"": "none", "always": "always", hash([]byte("x")): hash([]byte("x")), "-900": hash([]byte("-900")), "A=1": hash([]byte("A=1")), long: hash([]byte(long))} {
 		if word(value) != want {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"stepaway/test/rig"
 )
@@ -90,11 +91,13 @@ func TestKilledAgentComesBackEveryTime(t *testing.T) {
 	}
 }
 
-// A program that hangs is found by the watchdog.
+// A program that hangs is found by the watchdog, within a minute where nobody is logged on.
 func TestStoppedAgentIsReplaced(t *testing.T) {
 	c := installed(t)
+	c.WaitFor("a longer watchdog", func() bool { return property(c, "stepaway.service", "WatchdogUSec") == "1min" })
 	was := property(c, "stepaway.service", "MainPID")
 	c.Must("kill", "-STOP", was)
+	time.Sleep(30 * time.Second)
 	c.WaitFor("a new agent in place of the one that hangs", func() bool {
 		now := property(c, "stepaway.service", "MainPID")
 		return now != "0" && now != was && property(c, "stepaway.service", "ActiveState") == "active"

@@ -3,13 +3,15 @@ package sdnotify
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Beat answers the watchdog and waits for nobody: to a service manager that does not read, this one is not told. It takes
-// system calls that the Go scheduler need not follow, since for an idle program this is most of what it does.
-func Beat() error {
+// Beat answers the watchdog, which then waits as long as within for the next. It waits for nobody: a service manager that
+// does not read is not told. It takes system calls that the Go scheduler need not follow, since for an idle program this is
+// most of what it does.
+func Beat(within time.Duration) error {
 	name := os.Getenv("NOTIFY_SOCKET")
 	if name == "" {
 		return nil
@@ -19,8 +21,12 @@ func Beat() error {
 		return fmt.Errorf("answer the watchdog: %w", err)
 	}
 	defer unix.Close(fd)
-	if err := unix.Sendto(fd, []byte(Alive), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: name}); err != nil {
+	if err := unix.Sendto(fd, beat(within), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: name}); err != nil {
 		return fmt.Errorf("answer the watchdog: %w", err)
 	}
 	return nil
+}
+
+func beat(within time.Duration) []byte {
+	return fmt.Appendf(nil, "WATCHDOG=1\nWATCHDOG_USEC=%d", within.Microseconds())
 }

@@ -17,23 +17,23 @@ func TestBeat(t *testing.T) {
 		defer l.Close()
 		t.Setenv("NOTIFY_SOCKET", name)
 		for range 2 {
-			if err := Beat(); err != nil {
+			if err := Beat(90 * time.Second); err != nil {
 				t.Fatal(err)
 			}
 			var b [64]byte
 			if err := l.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 				t.Fatal(err)
 			}
-			if n, err := l.Read(b[:]); err != nil || string(b[:n]) != Alive {
+			if n, err := l.Read(b[:]); err != nil || string(b[:n]) != "WATCHDOG=1\nWATCHDOG_USEC=90000000" {
 				t.Errorf("%s: %q, %v", name, b[:n], err)
 			}
 		}
 		for lost := false; !lost; { // nobody reads: it says so, and returns
-			lost = Beat() != nil
+			lost = Beat(90*time.Second) != nil
 		}
 	}
 	t.Setenv("NOTIFY_SOCKET", "")
-	if err := Beat(); err != nil {
+	if err := Beat(90 * time.Second); err != nil {
 		t.Errorf("without a service manager: %v", err)
 	}
 }

@@ -1,4 +1,6 @@
 package sdnotify
 
+import "time"
+
 // Beat does nothing: no service manager here has a watchdog.
-func Beat() error { return nil }
+func Beat(time.Duration) error { return nil }

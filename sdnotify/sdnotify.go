@@ -17,9 +17,6 @@ const Ready = "READY=1"
 // Stopping says that the program is about to end.
 const Stopping = "STOPPING=1"
 
-// Alive answers the watchdog.
-const Alive = "WATCHDOG=1"
-
 // Send sends one state, and reports whether a service manager wanted it.
 func Send(state string) (sent bool, err error) {
 	name := os.Getenv("NOTIFY_SOCKET")
@@ -40,7 +37,7 @@ func Send(state string) (sent bool, err error) {
 	return true, nil
 }
 
-// Watchdog is how often Alive is due, half of what the service manager allows, or 0 if it does not watch.
+// Watchdog is how long the service manager waits for a sign of life, or 0 if it does not watch. Half of it is when one is due.
 func Watchdog() time.Duration {
 	if pid := os.Getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
 		return 0
@@ -49,5 +46,5 @@ func Watchdog() time.Duration {
 	if err != nil {
 		return 0
 	}
-	return time.Duration(us) * time.Microsecond / 2
+	return time.Duration(us) * time.Microsecond
 }

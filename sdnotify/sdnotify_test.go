@@ -40,7 +40,7 @@ func TestWatchdog(t *testing.T) {
 	for _, c := range []struct {
 		usec, pid string
 		want      time.Duration
-	}{{"", "", 0}, {"x", "", 0}, {"2000000", "", time.Second}, {"2000000", strconv.Itoa(os.Getpid()), time.Second},
+	}{{"", "", 0}, {"x", "", 0}, {"2000000", "", 2 * time.Second}, {"2000000", strconv.Itoa(os.Getpid()), 2 * time.Second},
 		{"2000000", "1", 0}} {
 		t.Setenv("WATCHDOG_USEC", c.usec)
 		t.Setenv("WATCHDOG_PID", c.pid)

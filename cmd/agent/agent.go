@@ -78,7 +78,7 @@ func (a *agent) run(ctx context.Context) error {
 		Ladder: p.ladder, Outbox: outbox, Policy: first, Policies: policies, Sleeps: p.sleeps,
 		Saved: store.Load(), Save: store.Save, Warn: a.warnTerminal, Tray: p.trays,
 		Courier: a.courierAllowed(), Version: cmdline.Version(version), Boot: boot, Promise: a.promise(), Log: a.log,
-		Publish: a.publish(ctx.Done()), TrayIn: a.trayIn(), Alive: alive, AliveEvery: sdnotify.Watchdog(),
+		Publish: a.publish(ctx.Done()), TrayIn: a.trayIn(), Alive: alive, AliveWithin: sdnotify.Watchdog(),
 	})
 	return a.serve(ctx, e, outbox)
 }
@@ -146,7 +146,7 @@ func newRun() string {
 }
 
 // alive does not hold the loop up. Nobody is left to tell when telling fails; the watchdog then does its work.
-func alive() { _ = sdnotify.Beat() }
+func alive(within time.Duration) { _ = sdnotify.Beat(within) }
 
 // policies looks at the policy for the start, and again after every change on disk and every SIGHUP. It watches before
 // it looks, so no change is missed, and never looks twice at once.

@@ -111,18 +111,18 @@ func (r *running) rounds(ctx context.Context) error {
 // answerWatchdog gives the service manager a sign of life now and then, until it is told to stop. One that cannot tell
 // any more how it is gives none.
 func (r *running) answerWatchdog() (stop func()) {
-	every := sdnotify.Watchdog()
-	if every == 0 {
+	within := sdnotify.Watchdog()
+	if within == 0 {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var beside sync.WaitGroup
 	beside.Go(func() {
-		for pause(ctx, every) {
+		for pause(ctx, within/2) {
 			if c := r.working.Load(); c != nil {
 				c.Status()
 			}
-			if err := sdnotify.Beat(); err != nil {
+			if err := sdnotify.Beat(within); err != nil {
 				r.log.Warn("service manager not told", "err", err)
 			}
 		}

@@ -77,7 +77,7 @@ func TestMachineDriftIsSaidUntilItIsApproved(t *testing.T) {
 	first := m.await(0, audit.StateRecorded, "code=first")
 	i := m.examined()
 	for name, want := range map[string]string{"stepaway.service Restart": "always", "stepaway.service ExecStart": "/usr/bin/stepaway-agent run",
-		"stepaway.service WatchdogUSec": "15s", "stepaway-courier.service WatchdogUSec": "3min",
+		"stepaway.service WatchdogUSec": "set", "stepaway-courier.service WatchdogUSec": "set",
 		"stepaway-courier.service User":            "stepaway",
 		"stepaway-courier.service NoNewPrivileges": "yes", "stepaway-agent mode": "0755", "stepaway-agent owner": "0:0",
 		"lib:stepaway.service owner": "0:0", "service-manager": "answers", "policy": m.status().Policy} {
