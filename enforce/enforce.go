@@ -376,15 +376,20 @@ func (e *Enforcer) step(ctx context.Context) {
 // aliveWithin is the longest that is promised between two signs of life, however far the next decision is.
 const aliveWithin = time.Minute
 
-// alive gives the sign of life when it is due, and says when the next one is. A loop that hangs is replaced before the next
-// decision, if that is far enough: what wakes an idle machine less often may not make anybody's lock late.
+// alive gives the sign of life when it is due, and says when the next one is. What wakes an idle machine less often may not
+// make the lock of who is logged on late: a loop that hangs is replaced before the next decision, if that is far enough, and
+// soon while a lock is held, which can be lost at any time.
 func (e *Enforcer) alive(now Instant) Instant {
 	if e.o.AliveWithin <= 0 {
 		return deadline.Never
 	}
 	within := max(aliveWithin, e.o.AliveWithin)
 	for _, g := range e.guards {
-		within = min(within, max(g.m.Next()-now, e.o.AliveWithin))
+		due := g.m.Next()
+		if g.m.State() == deadline.Secured {
+			due = now
+		}
+		within = min(within, max(due-now, e.o.AliveWithin))
 	}
 	if now >= e.beat || now+within < e.owed {
 		e.o.Alive(within)

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"stepaway/audit"
-	"stepaway/deadline"
 	"stepaway/link"
 	"stepaway/policy"
 	"stepaway/scm"
@@ -1067,7 +1066,8 @@ func signs(t *testing.T, setup func(w *world, o *Options), scene func(w *world))
 	return all
 }
 
-// The watchdog of a machine on which nothing is due is answered less often. One that hangs is replaced before anything is due.
+// The watchdog of a machine on which nothing is due is answered less often. One that hangs is replaced before
+// anything is due, and soon while a lock is held.
 func TestSignsOfLife(t *testing.T) {
 	idle := signs(t, func(w *world, _ *Options) { w.sessions = nil }, func(*world) {})
 	if len(idle) > 5 || idle[0].within != 60*sec {
@@ -1079,7 +1079,7 @@ func TestSignsOfLife(t *testing.T) {
 				return d * sec
 			}
 		}
-		return deadline.Never
+		return at // locked: that may be lost at any time
 	}
 	guarded := signs(t, func(*world, *Options) {}, func(w *world) { w.after(30 * sec); w.touch("1") })
 	for _, s := range guarded {

@@ -118,7 +118,7 @@ func firstRequest(lines []byte) (ms float64, err error) {
 	return 0, errors.New("no lock.requested among the agent's records")
 }
 
-// watched starts a program as its unit does: with a watchdog to answer, which is most of what an idle one does.
+// watched starts a program as its unit does: with a watchdog to answer.
 func watched(s screen, program string, args ...string) (*desktop.Process, error) {
 	manager := filepath.Join(s.dir(), "notify")
 	_ = os.Remove(manager)
