@@ -53,6 +53,13 @@ func (m *meter) note(events int, took time.Duration, err error) (again time.Dura
 	return 0
 }
 
+// told reports whether anyone was told to come again.
+func (m *meter) told() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.busy > 0
+}
+
 // fill writes what was counted into f.
 func (m *meter) fill(f *figures) {
 	m.mu.Lock()
@@ -89,6 +96,19 @@ func (m *member) peer(count *meter, urls ...string) (*peer, error) {
 		p.clients = append(p.clients, c)
 	}
 	return p, nil
+}
+
+// peers of all members, that count together.
+func (f *fleet) peers(url string) ([]*peer, error) {
+	count := &meter{}
+	ps := make([]*peer, len(f.members))
+	for i, m := range f.members {
+		var err error
+		if ps[i], err = m.peer(count, url); err != nil {
+			return nil, err
+		}
+	}
+	return ps, nil
 }
 
 func (p *peer) close() {

@@ -28,23 +28,24 @@ func (r *run) storm(ctx context.Context, store string) error {
 		return err
 	}
 	defer f.site.stop()
-	return r.stormAt(ctx, f, v, "storm", week)
+	peers, err := f.peers(v.url)
+	if err != nil {
+		return err
+	}
+	return r.stormAt(ctx, f, v, peers, "storm", week, 2*time.Second)
 }
 
-func (r *run) stormAt(ctx context.Context, f *fleet, v *serving, name string, each int) error {
-	count := &meter{}
+// stormAt has every member's peer, which it closes, deliver so many events, and begin within some time.
+func (r *run) stormAt(ctx context.Context, f *fleet, v *serving, peers []*peer, name string, each int, within time.Duration) error {
+	count := peers[0].meter
 	watch := v.watch(f.site)
 	began := time.Now()
 	ends := make([]time.Duration, len(f.members))
 	err := all(f.members, func(i int, m *member) error {
 		b := m.say(each, weekBatch)
-		p, err := m.peer(count, v.url)
-		if err != nil {
-			return err
-		}
-		pause(ctx, rand.N(2*time.Second))
+		pause(ctx, rand.N(within))
 		defer func() { ends[i] = time.Since(began) }()
-		return m.deliver(ctx, b, p, time.Second)
+		return m.deliver(ctx, b, peers[i], time.Second)
 	})
 	line := watch.end(count.figures(name, f.site.kind, len(f.members), time.Since(began)))
 	if err != nil {
