@@ -28,8 +28,9 @@ wait $x
 `
 }
 
-// ObeysLock is a line for Desktop: i3lock starts when logind asks the session to lock. It waits until xss-lock listens.
-const ObeysLock = `xss-lock -l -- i3lock -n -c 204060 &
+// ObeysLock is a line for Desktop: i3lock starts when logind asks the session to lock, and for no other reason. It waits until
+// xss-lock listens.
+const ObeysLock = `xss-lock --ignore-sleep --ignore-xss -- i3lock -n -c 204060 &
 until busctl --no-pager list | grep -q xss-lock; do sleep .05; done
 sleep .5`
 
