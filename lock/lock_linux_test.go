@@ -39,6 +39,9 @@ func TestMain(m *testing.M) {
 		blank()
 	case "cover":
 		cover()
+	case "parent":
+		_ = exec.Command("i3lock", "-n").Start()
+		time.Sleep(time.Hour)
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
 		time.Sleep(time.Hour)
@@ -270,6 +273,18 @@ func TestNobodyObeysFallbackLocksAndIsKilled(t *testing.T) {
 	})
 }
 
+// A locker's parent may be any program of the user's, and need not take note that it was killed.
+func TestKilledLockerWhoseParentTakesNoNote(t *testing.T) {
+	inContainer(t, func(b *bench) {
+		s := b.desktop(role("parent") + " &")
+		pid := b.locker(s)
+		hold := b.l.Hold(b.Context(), s)
+		b.held(hold, time.Second, "nothing happened")
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+		b.released(hold, Killed)
+	})
+}
+
 func TestFakedHintIsAClaim(t *testing.T) {
 	inContainer(t, func(b *bench) {
 		s := b.desktop(`busctl call org.freedesktop.login1 /org/freedesktop/login1/session/auto org.freedesktop.login1.Session SetLockedHint b true`)
@@ -359,12 +374,21 @@ func TestWindowAboveTheLockerIsNoProof(t *testing.T) {
 		s := b.desktop(rig.When("lock", "i3lock -n"), rig.When("cover", role("cover")))
 		b.c.Do("nurse", "lock")
 		b.c.WaitFor("the lock", func() bool { return b.l.Look(b.Context(), s, 0) == policy.ProofLocker })
+		b.freeze("i3lock") // so that it does not raise itself
+		b.c.WaitFor("the frozen lock", func() bool { return b.l.Look(b.Context(), s, 0) == policy.ProofLocker })
 		b.c.Do("nurse", "cover")
 		b.waitFile("covered")
-		pid := b.locker(s)
-		_ = syscall.Kill(pid, syscall.SIGSTOP) // so that it does not raise itself
-		_ = syscall.Kill(pid, syscall.SIGCONT)
-		b.c.WaitFor("the cover to count", func() bool { return b.l.Look(b.Context(), s, 0) != policy.ProofLocker })
+		b.look(s, policy.ProofNone, "under a window")
+	})
+}
+
+// freeze holds all processes of a program where they are. Other than those that are stopped they do not look it.
+func (b *bench) freeze(program string) {
+	b.Helper()
+	b.c.Must("sh", "-c", `set -e; cd /sys/fs/cgroup; mkdir frozen; for p in $(pgrep -x "$0"); do echo $p >frozen/cgroup.procs; done; echo 1 >frozen/cgroup.freeze`, program)
+	b.c.WaitFor("the frozen "+program, func() bool {
+		events, err := os.ReadFile("/sys/fs/cgroup/frozen/cgroup.events")
+		return err == nil && strings.Contains(string(events), "populated 1") && strings.Contains(string(events), "frozen 1")
 	})
 }
 

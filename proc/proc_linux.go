@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -21,6 +22,8 @@ type Process struct {
 	Exe   string        // canonical path of the executable; "" for another user's without root
 	Gone  bool          // the executable is no longer under that path: removed or replaced
 	Group string        // control group, with leading slash
+
+	failed syscall.WaitStatus // how it ended, if it did; 0 for success and for what is not known
 }
 
 // Alive reports whether the process can still do anything; a stopped one can be continued.
@@ -67,7 +70,10 @@ func Read(pid int) (Process, error) {
 	return p, nil
 }
 
-// stat takes state and start time. The name, in parentheses, may hold anything, parentheses too.
+// exitCode is the place of that field in /proc/PID/stat, counted from the state; kernels before 3.5 end before it.
+const exitCode = 49
+
+// stat takes state, start time and how the process ended. The name, in parentheses, may hold anything, parentheses too.
 func (p *Process) stat(b []byte) error {
 	end := bytes.LastIndexByte(b, ')')
 	fields := strings.Fields(string(b[end+1:]))
@@ -79,6 +85,10 @@ func (p *Process) stat(b []byte) error {
 		return fmt.Errorf("read process %d: start time %q", p.PID, fields[19])
 	}
 	p.State, p.Start = fields[0][0], time.Duration(ticks)*tick
+	if len(fields) > exitCode {
+		code, _ := strconv.ParseUint(fields[exitCode], 10, 32)
+		p.failed = syscall.WaitStatus(code)
+	}
 	return nil
 }
 

@@ -93,19 +93,49 @@ func TestPinSignalWait(t *testing.T) {
 	}
 }
 
+// A parent may never take note of a child that ended: a failure is told all the same, and a success is not guessed.
+func TestExitBeforeTheParentTakesNote(t *testing.T) {
+	for script, want := range map[string]syscall.WaitStatus{"kill -KILL $$": 9, "exit 3": 3 << 8, "exit 0": 0} {
+		cmd := child(t, "sh", "-c", "kill -STOP $$; "+script)
+		stopped(t, cmd)
+		p, err := Pin(cmd.Process.Pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		if status, ok := p.Exit(); ok {
+			t.Errorf("%s: status %v before it ended", script, status)
+		}
+		if err := p.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if status, ok := p.Exit(); status != want || ok != (want != 0) {
+			t.Errorf("%s: status %v, %v", script, status, ok)
+		}
+	}
+}
+
 func TestStoppedIsNotRunning(t *testing.T) {
 	cmd := child(t, "sleep", "1000")
 	_ = cmd.Process.Signal(syscall.SIGSTOP)
+	if p := stopped(t, cmd); p.Running() || !p.Alive() {
+		t.Errorf("%+v", p)
+	}
+}
+
+// stopped waits until a child is.
+func stopped(t *testing.T, cmd *exec.Cmd) Process {
+	t.Helper()
 	for {
 		p, err := Read(cmd.Process.Pid)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if p.State == 'T' {
-			if p.Running() || !p.Alive() {
-				t.Errorf("%+v", p)
-			}
-			return
+			return p
 		}
 		time.Sleep(time.Millisecond)
 	}
