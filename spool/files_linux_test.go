@@ -16,10 +16,8 @@ func init() {
 }
 
 const (
-	fewKills      = 200
-	compactsOften = true
-	longestLife   = 150 * time.Millisecond
-	compactSoon   = 40 << 10
+	fewKills    = 200
+	compactSoon = 40 << 10
 )
 
 // asChild is this test's program as a child, which under the race detector must not sleep before it ends.

@@ -4,14 +4,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 )
 
 const (
-	fewKills      = 80
-	compactsOften = false // it is rarely drained while it is written
-	longestLife   = 800 * time.Millisecond
-	compactSoon   = 24 << 10 // there a file is never smaller than 32 KiB, and doubles
+	fewKills    = 80
+	compactSoon = 24 << 10 // there a file is never smaller than 32 KiB, and doubles
 )
 
 // asChild is this test's program as a child.

@@ -30,6 +30,9 @@ func times(short, long int) int {
 	return short
 }
 
+// longestLife is how many lines a child may tell of its work.
+const longestLife = 600
+
 // progress prints a line now and then in the long run.
 func progress(t *testing.T, done, of int) {
 	if *torture && done > 0 && done%(max(of/20, 1)) == 0 {
@@ -141,9 +144,23 @@ func (w *worker) append() error {
 		for ; k > 0; k, n = k-1, n+1 {
 			w.tell("stored %s/%d", run, n)
 		}
-		if st := w.s.State(); st.Head-st.Acked > 60 || w.unsafe {
-			time.Sleep(time.Millisecond)
+		if w.unsafe || w.waiting() > 60 || rand.IntN(50) == 0 {
+			w.rest()
 		}
+	}
+}
+
+// waiting is how many events are not acknowledged.
+func (w *worker) waiting() uint64 {
+	st := w.s.State()
+	return st.Head - st.Acked
+}
+
+// rest lets the other side catch up: sometimes by all there is, which is when a file is compacted.
+func (w *worker) rest() {
+	time.Sleep(time.Millisecond)
+	for most := 60 * rand.Uint64N(2); w.waiting() > most && !w.unsafe; {
+		time.Sleep(time.Millisecond)
 	}
 }
 

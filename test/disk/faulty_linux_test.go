@@ -15,9 +15,7 @@ import (
 func TestFaulty(t *testing.T) {
 	f := NewFaulty(t)
 	sh := func(script string) string {
-		cmd := exec.Command("/bin/sh", "-c", script)
-		cmd.Dir = f.Dir
-		out, _ := cmd.CombinedOutput()
+		out, _ := exec.Command("/bin/sh", "-c", `cd "$0" || exit; `+script, f.Dir).CombinedOutput()
 		return strings.TrimSpace(string(out))
 	}
 	if got := sh(`mkdir a && echo one >a/x && mv a/x a/y && echo two >>a/y && ls a && cat a/y && rm a/y && rmdir a && ls`); got != "y\none\ntwo" {

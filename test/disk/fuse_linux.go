@@ -1,7 +1,8 @@
 // Package disk makes disks for tests: one that loses its power in the middle of a write, and one that fails when told to.
 //
 // Failure rules: a test that cannot have such a disk fails and says what is missing; it is never skipped. A process must not
-// touch by memory map what it serves itself: the runtime would wait for itself. Let a child do it.
+// touch by memory map what it serves itself, nor begin a child in such a directory: the runtime would wait for itself, with
+// one processor always. Let a child go there.
 package disk
 
 import (
