@@ -118,20 +118,23 @@ func (l *Ladder) gone(ctx context.Context, s session.Session, how Release) (r Re
 }
 
 // manner tells how a locker ended: lockers report success only after the right password. The kernel knows once the
-// parent has taken note; older kernels do not tell anyone else. A saver's windows may be those of a process that it ends.
+// parent has taken note; older kernels do not tell anyone else. A parent may be any program of the user's and never take note
+// that its child was killed. A saver's windows may be those of a process that it ends.
 func manner(pin *proc.Pinned, locker proc.Process) Release {
 	if isSaver(locker) {
 		return Unwatched
 	}
-	for end := time.Now().Add(reaping); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(reaping); ; time.Sleep(20 * time.Millisecond) {
+		late := time.Now().After(end)
+		failed := late && pin.Failed() // before Exit, for the parent may take note in between
 		status, ok := pin.Exit()
 		switch {
-		case !ok:
-			continue
-		case status.Exited() && status.ExitStatus() == 0:
+		case ok && status.Exited() && status.ExitStatus() == 0:
 			return Opened
+		case ok, failed:
+			return Killed
+		case late:
+			return Unwatched
 		}
-		return Killed
 	}
-	return Unwatched
 }

@@ -88,8 +88,8 @@ func (p *Pinned) Wait(ctx context.Context) error {
 	return fmt.Errorf("wait for process %d: %w", p.PID, err)
 }
 
-// Exit tells how an ended process ended: a wait status. Once its parent has taken note kernels before 6.15 do not tell, and
-// before that none tells of success, for the file that says so has 0 as well where we may not know; ok is false then.
+// Exit tells how an ended process ended, once its parent has taken note: a wait status. Kernels before 6.15 do not
+// tell; ok is false then.
 func (p *Pinned) Exit() (status syscall.WaitStatus, ok bool) {
 	conn, err := p.file.SyscallConn()
 	if err != nil {
@@ -97,14 +97,17 @@ func (p *Pinned) Exit() (status syscall.WaitStatus, ok bool) {
 	}
 	info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
 	err2 := conn.Control(func(fd uintptr) { err = unix.IoctlPidfdInfo(int(fd), &info) })
-	if err == nil && err2 == nil && info.Mask&unix.PIDFD_INFO_EXIT != 0 {
-		return syscall.WaitStatus(uint32(info.Exit_code)), true
-	}
-	left, err := Read(p.PID)
-	if err != nil || left.Start != p.Start || left.State != 'Z' {
+	if err != nil || err2 != nil || info.Mask&unix.PIDFD_INFO_EXIT == 0 {
 		return 0, false
 	}
-	return left.failed, left.failed != 0
+	return syscall.WaitStatus(uint32(info.Exit_code)), true
+}
+
+// Failed reports whether the process is known to have ended by a signal or with an error, while its parent has not taken
+// note. That it ended well is never known before: the file says so as well where we may not know.
+func (p *Pinned) Failed() bool {
+	left, err := Read(p.PID)
+	return err == nil && left.Start == p.Start && left.State == 'Z' && left.failed
 }
 
 // readable reports whether a pidfd tells that its process has ended.

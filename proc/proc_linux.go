@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -23,7 +22,7 @@ type Process struct {
 	Gone  bool          // the executable is no longer under that path: removed or replaced
 	Group string        // control group, with leading slash
 
-	failed syscall.WaitStatus // how it ended, if it did; 0 for success and for what is not known
+	failed bool // of one that ended: not well; false also where that is not known
 }
 
 // Alive reports whether the process can still do anything; a stopped one can be continued.
@@ -86,8 +85,7 @@ func (p *Process) stat(b []byte) error {
 	}
 	p.State, p.Start = fields[0][0], time.Duration(ticks)*tick
 	if len(fields) > exitCode {
-		code, _ := strconv.ParseUint(fields[exitCode], 10, 32)
-		p.failed = syscall.WaitStatus(code)
+		p.failed = fields[exitCode] != "0"
 	}
 	return nil
 }
